@@ -54,6 +54,12 @@ class RefusedError(BuildbotLiteError):
     """
 
 
+class DefectError(RefusedError):
+    """
+    The other side failed with an internal error.  Its log has the details.
+    """
+
+
 class RevokedError(RefusedError):
     """
     This string is no longer valid.  Ask the farm's admin for a new one.

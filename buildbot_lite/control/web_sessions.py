@@ -15,12 +15,11 @@ from collections.abc import Callable
 from ..master.grants.verbs import CONTROL, FARM
 from ..master.slaves.member import clock_time
 from ..model import holder_name
-from ..storage.records.grants import Grant
+from ..storage.records.grants import SESSION_OF, Grant
 from .web_codes import SESSION, CodeTerms
 
 WEB_SESSION = holder_name.SESSION
 """The beginning of the label of a session's string, and of no other that is handed out."""
-_NAME = "web/session-of-"
 # The sessions of earlier versions had no name of their own.
 _EARLIER_LABEL = re.compile(
     rf"{WEB_SESSION}( of .+)? \((from .+, )?\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d(, code of #\d+)?\)\Z"
@@ -31,7 +30,7 @@ def session_name(opener: int) -> str:
     """
     The name of the strings of sessions that the web process with grant *opener* keeps.
     """
-    return f"{_NAME}{opener}"
+    return f"{SESSION_OF}{opener}"
 
 
 def session_label(terms: CodeTerms, origin: str, now: float) -> str:
@@ -64,7 +63,7 @@ def opener_of(grant: Grant) -> int | None:
     """
     The number of the web process's grant with which the session of *grant* began; None if it is no session's.
     """
-    number = grant.name.removeprefix(_NAME)
+    number = grant.name.removeprefix(SESSION_OF)
     is_one = grant.verb == CONTROL and grant.object == FARM and number != grant.name and number.isdecimal()
     return int(number) if is_one else None
 

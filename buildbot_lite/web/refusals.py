@@ -7,6 +7,7 @@ from http import HTTPStatus
 
 from ..errors import (
     BuildbotLiteError,
+    DefectError,
     LimitError,
     LinkLostError,
     NeedsHolderError,
@@ -20,6 +21,7 @@ from ..errors import (
 _STATUSES: Sequence[tuple[type[BuildbotLiteError], HTTPStatus]] = (
     (NeedsHolderError, HTTPStatus.UNAUTHORIZED),
     (LimitError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (DefectError, HTTPStatus.SERVICE_UNAVAILABLE),
     (RefusedError, HTTPStatus.FORBIDDEN),
     (NotFoundError, HTTPStatus.NOT_FOUND),
     (StorageError, HTTPStatus.SERVICE_UNAVAILABLE),

@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 from .. import errors
 from ..errors import (
     BuildbotLiteError,
+    DefectError,
     LinkLostError,
     MessageError,
     NoAnswerError,
@@ -60,7 +61,8 @@ def sentence_of(failure: Failure) -> tuple[str, str]:
         return MessageError.__name__, NOT_IN_THE_CONTRACT
     if isinstance(error, BuildbotLiteError):
         return type(error).__name__, str(error)
-    return RefusedError.__name__, INTERNAL_ERROR
+    # Peers of earlier versions take a name that they do not know for a refusal.
+    return DefectError.__name__, INTERNAL_ERROR
 
 
 def is_expected(failure: Failure) -> bool:
@@ -109,6 +111,8 @@ def our_error(error: BaseException | None) -> BaseException:
         remote = error.failure
         kind = getattr(remote.type, "__name__", "")
         sentence = _cut(str(remote.value))
+        if kind == RefusedError.__name__ and sentence == INTERNAL_ERROR:
+            return DefectError(sentence)  # of an earlier version
         return _KNOWN.get(kind, RefusedError)(sentence)
     if isinstance(error, DeadReferenceError | ConnectionClosed):
         return LinkLostError()

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..errors import LinkLostError, RefusedError
+from ..errors import DefectError, LinkLostError, RefusedError
 from ..model.hello import Hello, Welcome
 from ..model.outcome import Outcome
 from ..model.shell_request import ShellRequest
@@ -85,7 +85,7 @@ class LoopbackLink:
             self._waiting.discard(answer)
             if isinstance(result, Failure) and not is_expected(result):
                 self.log.failure("a call failed; its caller is sent no details", failure=result)
-                result = Failure(RefusedError(INTERNAL_ERROR))
+                result = Failure(DefectError(INTERNAL_ERROR))
             answer.callback(result)
 
         maybeDeferred(function, *arguments).addBoth(answered)  # type: ignore[unused-awaitable]  # answered() never fails

@@ -4,13 +4,15 @@ The strings of the web process beside the master.
 
 import os
 import stat
+from typing import Any
 
 from sqlalchemy import update
 from twisted.logger import capturedLogs, formatEvent
 
 from buildbot_lite.cli.create import sample
 from buildbot_lite.control.admin import AdminDesk
-from buildbot_lite.errors import FileError
+from buildbot_lite.control.verbs import MAY_LOOK
+from buildbot_lite.errors import FileError, RevokedError
 from buildbot_lite.master.grants import web_furls
 from buildbot_lite.storage import schema
 from buildbot_lite.storage.records import grants as records_of_grants
@@ -151,6 +153,41 @@ class WebFurlsTests(AdminDeskCase):
         self.assertFalse({each["grant"] for each in self.granted()} & set(numbers))
         self.restart()
         self.assertEqual(self.furls(), new)
+
+    def test_sessions_go_on(self) -> None:
+        """
+        Promise 10.7: after `rotate "web pages"` the sessions of the web process go on, also over a restart, and no
+        other web process ends them; it ends them itself.
+        """
+        self.make_web()
+        code = self.ask("web-code")["code"]
+        session = self.asked_by(self.own_grant(), "redeem", code=code)["grant"]
+        self.ask("rotate", name=WEB_PAGES)
+        for _ in range(2):
+            other = self.ask("grant", to="watch", web=True)["grant"]["grant"]
+            self.assertEqual(self.asked_by(other, "end-sessions"), {"ended": 0})
+            self.harness.farm.grants.in_force(session)
+            self.restart()
+        self.assertEqual(self.asked_by(self.own_grant(), "end-sessions"), {"ended": 1})
+        self.assertRaises(RevokedError, self.harness.farm.grants.in_force, session)
+
+    def own_grant(self) -> int:
+        """
+        The number of the watch grant of the web process beside the master.
+        """
+        (found,) = (each.id for each in self.harness.farm.grants.all_of("watch", "farm") if each.name == BESIDE_MASTER)
+        return found
+
+    def asked_by(self, grant: int, what: str, **question: str) -> dict[str, Any]:
+        """
+        The answer to a web process with *grant*.
+        """
+        admin = self.desk
+        self.desk = AdminDesk(self.harness.farm, admin.follower, MAY_LOOK, by_grant=grant, codes=admin.codes)
+        try:
+            return dict(self.ask(what, **question))
+        finally:
+            self.desk = admin
 
     def test_restored(self) -> None:
         """

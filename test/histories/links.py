@@ -20,7 +20,7 @@ from attrs import define, field
 from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.python.failure import Failure
 
-from buildbot_lite.errors import LinkLostError, RefusedError
+from buildbot_lite.errors import DefectError, LinkLostError
 from buildbot_lite.model.hello import Hello, Welcome
 from buildbot_lite.model.outcome import Outcome
 from buildbot_lite.model.spec import Spec
@@ -106,7 +106,7 @@ class LinkEnd:
         def answered(result: T | Failure) -> None:
             if isinstance(result, Failure) and not is_expected(result):
                 self.link.defects.append(result)
-                result = Failure(RefusedError(INTERNAL_ERROR))
+                result = Failure(DefectError(INTERNAL_ERROR))
             if not self.other.lost:
                 self.link.say(self, lambda: back(result))
 

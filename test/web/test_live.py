@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import (
     BuildbotLiteError,
+    DefectError,
     FileError,
     LimitError,
     LinkLostError,
@@ -19,7 +20,6 @@ from buildbot_lite.errors import (
     RevokedError,
 )
 from buildbot_lite.web.farm.live import FRESH, HOLDS, MOST_AGE, Document, Live, is_private
-from buildbot_lite.wire.failures import INTERNAL_ERROR
 
 
 class SlowMaster:
@@ -104,7 +104,7 @@ class LiveTests(SynchronousTestCase):
         an answer that is none, changes nothing: what was known stays known, and the master is asked again, but not by
         everybody who comes.
         """
-        defect = RefusedError(INTERNAL_ERROR)
+        defect = DefectError()
         self.clock.advance(HOLDS)
         for error in (LimitError(), RecordsFailingError(), FileError(), MessageError(), LinkLostError(), defect):
             self.assertEqual(self.failing(error), {"number": 1}, error)
@@ -191,7 +191,7 @@ class LiveTests(SynchronousTestCase):
         """
         cut: list[None] = []
         self.live.on_private(cut.append)
-        for error in (RecordsFailingError(), FileError(), MessageError(), RefusedError(INTERNAL_ERROR)):
+        for error in (RecordsFailingError(), FileError(), MessageError(), DefectError()):
             self.told(private=False)
             cut.clear()
             for _ in range(2):

@@ -8,6 +8,7 @@ from typing import Any
 
 from buildbot_lite.errors import (
     BuildbotLiteError,
+    DefectError,
     LimitError,
     LinkLostError,
     MessageError,
@@ -26,6 +27,7 @@ from buildbot_lite.web.view import Route
 from .pages_case import PagesCase
 
 STATUSES: dict[type[BuildbotLiteError], HTTPStatus] = {
+    DefectError: HTTPStatus.SERVICE_UNAVAILABLE,
     LimitError: HTTPStatus.SERVICE_UNAVAILABLE,
     LinkLostError: HTTPStatus.SERVICE_UNAVAILABLE,
     MessageError: HTTPStatus.BAD_REQUEST,

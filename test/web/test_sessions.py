@@ -152,6 +152,22 @@ class BrowserTests(SessionCase):
         self.assertEqual(self.cancelled({**cookie, **other_port}).status, 403)
         self.assertEqual(self.cancelled({**cookie, "Origin": "http://localhost:8010"}).status, 303)
 
+    def test_other_cookies(self) -> None:
+        """
+        Cookies of other programs on the same host, of any form, and of another farm there, end no session.
+        """
+        cookie = self.entered()["Cookie"]
+        other = f"{COOKIE}=of-another-farm"
+        for sent in (
+            f'a={{"b": [1]}}; {cookie}',
+            f"{other}; {cookie}",
+            f"{cookie}; {other}",
+            f"x={'y' * 5000};{cookie}",
+        ):
+            self.assertEqual(self.cancelled({"Cookie": sent}).status, 303, sent)
+        self.post("/leave", {}, {"Cookie": f"{cookie}; {other}"})
+        self.assertEqual(self.cancelled({"Cookie": cookie}).status, 401)
+
     def test_revoked(self) -> None:
         """
         A revoked grant ends the session at once.

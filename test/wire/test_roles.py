@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from buildbot_lite.errors import (
+    DefectError,
     LinkLostError,
     MessageError,
     PinnedError,
@@ -117,7 +118,7 @@ class RoleTests:
     @with_reactor
     async def test_defect(self: Any) -> None:
         """
-        An unexpected exception arrives without its text, and is logged where it was raised.
+        An unexpected exception arrives as a defect, without its text, and is logged where it was raised.
         """
         desk = RecordingDesk()
         desk.answer = KeyError("the secret of bot2")
@@ -125,7 +126,7 @@ class RoleTests:
 
         error = await failing(far.attach(RecordingSlave(), HELLO, ""))
 
-        self.assertIs(type(error), RefusedError)
+        self.assertIs(type(error), DefectError)
         self.assertNotIn("bot2", str(error))
         self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from weakref import WeakValueDictionary
 
 from attrs import evolve
+from sqlalchemy import Connection
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -244,6 +245,20 @@ class GrantRegistry:
         Prefer *grant*, for the farm's files, to other grants for the same verb and object.
         """
         self._live.prefer(grant)
+
+    async def rename(self, verb: str, object: str, name: str, to: str) -> None:
+        """
+        Call the grants in force for *verb* and *object* that are called *name* by the name *to*.
+        """
+        found = [each for each in self.all_of(verb, object) if each.name == name]
+        for each in found:
+            self._change(evolve(each, name=to))
+
+        def write(connection: Connection) -> None:
+            for each in found:
+                records_of_grants.rename(connection, each.id, to)
+
+        await self._records.write(write)
 
     async def revoke(self, grant: Grant) -> None:
         """

@@ -27,11 +27,11 @@ from ...deferreds import CoroutineLock
 from ...errors import LostStringError, NotFoundError, StorageError
 from ...storage.files import make_directory, read_regular, remove
 from ...storage.records import grants as records_of_grants
-from ...storage.records.grants import BESIDE_MASTER, WEB_PAGES, Grant
+from ...storage.records.grants import BESIDE_MASTER, SESSION_OF, WEB_PAGES, Grant
 from ...storage.writer import Records
 from .furl_files import SUFFIX, replace_changed
 from .registry import GrantRegistry
-from .verbs import CHANGE, FARM, WATCH, WEBHOOKS
+from .verbs import CHANGE, CONTROL, FARM, WATCH, WEBHOOKS
 
 DIRECTORY = "web"
 """The web process's directory, in the master's."""
@@ -97,13 +97,16 @@ class WebFurls:
         revoked: list[Grant] = []
         async with self._lock:
             for name, (verb, object_) in _KINDS.items():
-                old = self._all(verb, object_)
+                old, own = self._all(verb, object_), self._newest(name, verb, object_)
                 new = await self._make(verb, object_)
                 try:
                     await self._write(name, new)
                 except BaseException:
                     await self._grants.revoke(new)
                     raise
+                if own is not None:
+                    # Those of its sessions, which go on: else another web process would take them for nobody's.
+                    await self._grants.rename(CONTROL, FARM, f"{SESSION_OF}{own.id}", f"{SESSION_OF}{new.id}")
                 for grant in old:
                     await self._grants.revoke(grant)
                 revoked += old

@@ -30,6 +30,8 @@ BESIDE_MASTER = "web/private"
 """The name of those which the master makes for the one beside it; no grant that is handed out has such a name."""
 ELSEWHERE = "web/elsewhere"
 """The name of a watch grant that an admin handed out for a web process elsewhere."""
+SESSION_OF = "web/session-of-"
+"""The beginning of the name of a browser's session; the number of the web process's grant follows."""
 _RESTORED = "of the farm before the restore"
 
 
@@ -144,6 +146,7 @@ _RELABEL_FOR_PAGES = Statement(
     .values(label=bindparam("to_label"))
 )
 _PIN = Statement(update(_grants).where(_grants.c.id == bindparam("which")).values(pin=bindparam("key")))
+_RENAME = Statement(update(_grants).where(_grants.c.id == bindparam("which")).values(name=bindparam("to_name")))
 _SHOWN = Statement(update(_grants).where(_grants.c.id == bindparam("which")).values(port=bindparam("by")))
 _USED = Statement(
     update(_grants)
@@ -303,6 +306,13 @@ def pin(connection: Connection, id: int, key: str | None) -> None:
     Restrict the grant to the Tub id *key*; None: the next user is pinned.
     """
     _PIN.run(connection, which=id, key=key)
+
+
+def rename(connection: Connection, id: int, name: str) -> None:
+    """
+    Give the grant another *name*.
+    """
+    _RENAME.run(connection, which=id, to_name=name)
 
 
 def shown(connection: Connection, id: int, port: int) -> None:

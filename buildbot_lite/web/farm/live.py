@@ -22,8 +22,15 @@ from attrs import define, field
 from twisted.internet.defer import Deferred
 
 from ...deferreds import Listeners, SharedWork
-from ...errors import BuildbotLiteError, LimitError, LinkLostError, NoAnswerError, NotFoundError, RefusedError
-from ...wire.failures import INTERNAL_ERROR
+from ...errors import (
+    BuildbotLiteError,
+    DefectError,
+    LimitError,
+    LinkLostError,
+    NoAnswerError,
+    NotFoundError,
+    RefusedError,
+)
 
 Document = Mapping[str, Any]
 
@@ -211,8 +218,7 @@ def _is_refusal(error: BuildbotLiteError) -> bool:
     Whether the master does not answer the question, or does not know it, being of an older version: then it need not be
     asked for each page.  Not if too much was asked at once, or if it failed.
     """
-    is_one = isinstance(error, RefusedError | NotFoundError) and not isinstance(error, LimitError)
-    return is_one and str(error) != INTERNAL_ERROR
+    return isinstance(error, RefusedError | NotFoundError) and not isinstance(error, LimitError | DefectError)
 
 
 def _unwrapped(question: str, answer: Document) -> Document:

@@ -16,7 +16,7 @@ import base64
 import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from http.cookies import CookieError, SimpleCookie
+from itertools import islice
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
@@ -41,6 +41,7 @@ MOST = 500
 MOST_OF_ONE = 20
 """Sessions with the same string; of more, the oldest end."""
 _CODE_LENGTHS = range(8, 200)
+_MOST_COOKIES = 10
 
 
 class Sessions:
@@ -100,7 +101,7 @@ class Sessions:
         """
         End the session of the cookie in *asked*.
         """
-        if (value := _cookie(asked)) is not None:
+        for value in _cookies(asked):
             self._sessions.pop(digest(value), None)
 
     async def holder(self, asked: PageRequest, *, by_string: bool = True) -> Holder | None:
@@ -114,8 +115,8 @@ class Sessions:
             return await self._bearer(asked, credentials.strip()) if by_string else None
         if scheme.lower() == "basic" and asked.takes_password:
             return await self._bearer(asked, _password(credentials.strip()))
-        value = _cookie(asked)
-        return None if value is None else self._kept(self._sessions, digest(value))
+        found = (self._kept(self._sessions, digest(value)) for value in _cookies(asked))
+        return next((each for each in found if each is not None), None)
 
     def ask(self, holder: Holder, question: Document) -> Awaitable[Document]:
         """
@@ -240,12 +241,14 @@ def is_foreign(asked: PageRequest) -> bool:
     return origin is not None and not asked.visitor.is_at(origin)
 
 
-def _cookie(asked: PageRequest) -> str | None:
-    try:
-        found = SimpleCookie(asked.headers.get("cookie", "")[:4096]).get(COOKIE)
-    except CookieError:
-        return None
-    return found.value if found is not None and len(found.value) in _CODE_LENGTHS else None
+def _cookies(asked: PageRequest) -> list[str]:
+    """
+    What may be our cookie in *asked*, that of the longest path first (RFC 6265, 5.4): another farm on the same host has
+    one of the same name, and other programs there have others, of any form.
+    """
+    pairs = (each.strip().partition("=") for each in asked.headers.get("cookie", "").split(";"))
+    found = (value for name, _, value in pairs if name == COOKIE and len(value) in _CODE_LENGTHS)
+    return list(islice(found, _MOST_COOKIES))
 
 
 def _password(credentials: str) -> str:

@@ -21,7 +21,7 @@ from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 
 from ...deferreds import SharedWork
-from ...errors import BuildbotLiteError, NoAnswerError, RefusedError
+from ...errors import BuildbotLiteError, DefectError, NoAnswerError, RefusedError
 from ...wire.furl import Furl
 from ..farm.live import Document
 from ..serving.fair_places import Occupant
@@ -98,6 +98,8 @@ class StringChecks:
                 answer = await self._turns_of_known.run(self._asked, furl)
             else:
                 answer = await self._in_turn(occupant, lambda: self._asked(furl))
+        except DefectError:
+            raise  # of the master's, which says nothing of the string
         except RefusedError as error:
             _keep(self._refused, key, (self._now() + REFUSED_FOR, error))
             self._known.pop(key, None)
