@@ -3,7 +3,7 @@ Chromium without a window, for tests of pages::
 
     with Browser("http://127.0.0.1:8010/") as browser:
         browser.open("builders/foo/1")
-        browser.by_role("button", "Cancel").click()
+        browser.click("button", "Cancel")
         browser.until(lambda: "cancelled" in browser.text, "the build is cancelled")
         assert not browser.complaints()
 
@@ -36,7 +36,7 @@ from . import accessibility
 
 T = TypeVar("T")
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 WIDE = (1280, 900)
 NARROW = (360, 740)
 """Pixels of a phone: width and height."""
@@ -205,6 +205,20 @@ class Browser:
         """
         found = self.all(_SELECTORS.get(role, f"[role={role}]"))
         return [each for each in found if each.is_displayed() and name in {None, each.accessible_name}]
+
+    def click(self, role: str, name: str) -> None:
+        """
+        Click the first element of a role with this name; waits for it.  One that the page replaces before the click is
+        looked for again.
+        """
+
+        def clicked() -> bool:
+            found = self.with_role(role, name)[:1]
+            for each in found:
+                each.click()
+            return bool(found)
+
+        self.until(clicked, f"{role} {name} is on the page, and is clicked")
 
     def press(self, key: str, *, shift: bool = False) -> None:
         """

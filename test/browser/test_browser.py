@@ -66,7 +66,7 @@ class BrowserTests(BrowserCase):
         browser = self.browser.open()
         self.assert_sound()
         self.assertEqual(browser.overflow(), [])
-        browser.by_role("button", "Press").click()
+        browser.click("button", "Press")
         browser.until(lambda: browser.title == "Pressed", "the button is pressed")
 
     def test_faults(self) -> None:

@@ -89,7 +89,7 @@ class LogPageTests(BrowserCase):
         self.farm.change()
         self.browser.until(lambda: "1 new line below" in self.browser.text, "it is said that more is there")
         self.assertEqual(self.browser.run("return scrollY"), 0)
-        self.browser.by_role("button", "Follow at the tail").click()
+        self.browser.click("button", "Follow at the tail")
         self.browser.until(self.at_tail, "the page is at the tail again")
         self.browser.until(lambda: "Follows the log" in self.browser.text, "it says that it follows")
         # The whole page is not fetched for each event of the farm, nor is that planned.
@@ -209,9 +209,9 @@ class LogPageTests(BrowserCase):
         self.browser.until(lambda: self.browser.all("#hits a[href*='line=2998']"), "the one before that is known")
         self.browser.open(f"{self.page}?search=Odd")
         self.browser.until(lambda: "1,000+ lines" in self.browser.text, "it is said that there are more")
-        self.browser.by_role("link", "The last ones").click()
+        self.browser.click("link", "The last ones")
         self.browser.until(lambda: self.browser.all("#found a[href*='line=3800']"), "the last ones are there")
-        self.browser.by_role("link", "Search back").click()
+        self.browser.click("link", "Search back")
         self.browser.until(lambda: self.browser.all("#found a[href*='line=3401']"), "those before them are there")
         self.assert_sound()
 

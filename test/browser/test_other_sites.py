@@ -101,7 +101,7 @@ class OtherSitesTests(BrowserCase):
         address = re.search(r"http://\S+(/enter\?code=\S+)", granted.out.decode())
         assert address is not None, granted
         self.browser.open(address[1])
-        self.browser.by_role("button", "Enter").click()
+        self.browser.click("button", "Enter")
         self.browser.by_role("button", "Leave")
 
     def last_seen(self) -> list[str]:
@@ -141,7 +141,7 @@ class OtherSitesTests(BrowserCase):
         self.assertIn(BUILDER, browser.run(FETCHED, f"{front}api/v1/builders", "cors"))
         # The same form, sent by a page of ours, is obeyed: the session held all the time.
         browser.open(f"builders/{BUILDER}/{number}")
-        browser.by_role("button", "Cancel").click()
+        browser.click("button", "Cancel")
         self.assertEqual(client.wait().code, 4)
 
     def forms(self) -> list[str]:

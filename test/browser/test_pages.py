@@ -103,7 +103,7 @@ class PagesTests(BrowserCase):
         Promise 10.7: a report of HTML is shown, and no script in it runs.
         """
         browser = self.browser.open("builders/release/18")
-        browser.by_role("link", "report.html").click()
+        browser.click("link", "report.html")
         browser.until(lambda: browser.title == "report", "the report is shown")
         self.assertEqual(browser.one("h1").text, "Report")
         self.assertIn("sandboxed", " ".join(browser.complaints()))

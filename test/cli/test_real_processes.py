@@ -295,6 +295,7 @@ class CommandTests(FarmCase):
         A web process that cannot start does not keep its master from starting, and the command fails with the reason.
         """
         tac = Path(self.master, "web", "web.tac")
+        self.addCleanup(self.command, "start", f"{self.master}/web")
         self.addCleanup(tac.write_text, tac.read_text())
         tac.write_text(tac.read_text().replace('# port="tcp:8010:interface=127.0.0.1"', 'port="nowhere"'))
         done = self.command("restart", self.master)

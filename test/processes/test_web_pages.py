@@ -58,7 +58,6 @@ class WebPagesTests(WebCase):
         log grows.
         """
         raise_file_limit()
-        until(lambda: self.get("/readyz")[0] == 200, "the web process is ready")
         stream = self.connected("127.0.0.1", EVENTS)
         self.assertIn(b"200 OK", stream.recv(1 << 16))
         logs = self.web.log, self.farm.master.log
@@ -92,7 +91,6 @@ class WebPagesTests(WebCase):
         Promise 10.6: a build of a real farm is counted, also over a restart of the web process; the master's own
         numbers are there; while the master is away the web process says so, and goes on.
         """
-        until(lambda: self.get("/readyz")[0] == 200, "the web process is ready")
         self.assertEqual(self.farm.submit("hello").code, 0)
         builds = 'buildbot_lite_builds_total{builder="hello",result="success"}'
         text = self.until_metric(builds, 1.0)

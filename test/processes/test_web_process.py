@@ -23,7 +23,7 @@ from ..master.webhook_payloads import github_push
 from ..needs import NO_BWRAP, lacking, needs
 from ..packages.built_packages import Apt, deb
 from ..ports import free_port
-from .farm import Daemon, Farm, until
+from .farm import PATIENCE, Daemon, Farm, until
 from .farm_case import FarmCase
 from .leaks import swissnums_of
 from .nginx import end, start_nginx
@@ -143,7 +143,9 @@ class BesideTests(WebProcessCase):
         web = self.farm.master_directory / "web"
         for name in ("www.json", "address"):
             (web / name).unlink(missing_ok=True)
-        started = self.farm.command("start", str(web))
+        # A busy machine may take longer than `start` waits for people.
+        patient = f"from buildbot_lite.cli import main, starting; starting.TOLD_WITHIN = {PATIENCE}; main()"
+        started = self.farm.client("python", "-c", patient, "start", str(web)).wait()
         self.addCleanup(self.farm.command, "stop", str(web))
         self.assertIn(f"was started, at http://127.0.0.1:{self.port}/\n", started.out.decode(), started.err)
 

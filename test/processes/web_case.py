@@ -6,7 +6,7 @@ import http.client
 from typing import ClassVar
 
 from ..ports import free_port
-from .farm import Daemon, Farm
+from .farm import Daemon, Farm, until
 from .farm_case import FarmCase
 
 
@@ -42,6 +42,15 @@ class WebCase(FarmCase):
         cls.web = Daemon("web", directory, farm.env, "web.tac", "Starting reactor")
         cls.addClassCleanup(cls.web.kill)
         cls.web.spawn()
+
+    def setUp(self) -> None:
+        """
+        Start what the last test stopped.
+        """
+        for daemon in (self.farm.master, self.web):
+            if not daemon.alive:
+                daemon.spawn()
+        until(lambda: self.get("/readyz")[0] == 200, "the web process is ready")
 
     def get(self, path: str) -> tuple[int, str]:
         """
