@@ -288,14 +288,45 @@ class OverlayProgramTests(SynchronousTestCase):
         # Only root can mount there, so only root's mounts could stay.
         mmdebstrap.write_text('#!/bin/sh\nmkdir "$TMPDIR/dev"\nmount -t tmpfs dev "$TMPDIR/dev"\nkill -9 $$\n')
         mmdebstrap.chmod(0o755)
-        os.utime(f"{self.base}.made", (0, 0))
+        # Without a base, there is none to be used in its place.
+        self.bases.rename(self.slave / "bases")
         code, _ = self.run_words(["env", f"PATH={programs}:{os.environ['PATH']}", *self.begin])
         self.assertNotEqual(code, 0)
         temporary = (self.bases / ".temporary").readlink()
         self.assertTrue((temporary / "dev").is_dir())
-        Path(f"{self.base}.made").touch()
+        for each in (self.slave / "bases").iterdir():
+            each.rename(self.bases / each.name)
         self.assertEqual(self.run_words(self.begin), (0, ""))
         self.assertFalse(temporary.exists())
+
+    def test_not_made_again(self) -> None:
+        """
+        Promise 9.4: a base that is too old, and cannot be made again now, is used all the same, with a sentence; the
+        next attempt is some minutes later.
+        """
+        programs = self.slave / "programs"
+        programs.mkdir()
+        attempts = self.slave / "attempts"
+        mmdebstrap = programs / "mmdebstrap"
+        mmdebstrap.write_text(f"#!/bin/sh\necho >>{attempts}\necho E: no mirror >&2\nexit 1\n")
+        mmdebstrap.chmod(0o755)
+        self.environment["PATH"] = f"{programs}:{os.environ['PATH']}"
+        os.utime(f"{self.base}.made", (0, 86400))
+        for _ in range(2):
+            code, said = self.run_words(self.begin)
+            self.assertEqual(code, 0)
+            self.assertRegex(
+                said, "^warning: the base of bookworm for amd64 could not .* so that of 1970-01-0. .* used"
+            )
+        self.assertEqual(attempts.read_text(), "\n")
+        self.assertEqual(self.run_words(self.root().build("amd64", "echo built")), (0, "built"))
+        os.utime(self.bases / ".failed", (0, time.time() - 600))
+        # The archive is the last argument but one.
+        mmdebstrap.write_text(f"#!/bin/sh\nwhile [ $# -gt 2 ]; do shift; done\ntar -C {self.base} -cf $1 .\n")
+        code, _ = self.run_words(self.begin)
+        self.assertEqual(code, 0)
+        self.assertNotEqual((self.bases / "current").readlink().name, self.base.name)
+        self.assertFalse((self.bases / ".failed").exists())
 
     def test_unused(self) -> None:
         """

@@ -45,15 +45,16 @@ def failing(*words: str, complaint: str = "", code: int = 100, room: str = "") -
     return behave
 
 
-def keeping(said: str) -> Callable[[StartedCommand], None]:
+def keeping(said: str, verb: str = "keep") -> Callable[[StartedCommand], None]:
     """
-    A slave on which the package cannot be built, that says this when it is asked to keep the root.
+    A slave on which the package cannot be built, that says this when it is asked to keep the root, or for another
+    *verb*.
     """
     fails = failing("build", complaint="it broke")
 
     def behave(started: StartedCommand) -> None:
         run = started.spec
-        if isinstance(run, spec.Run) and "keep" in run.argv:
+        if isinstance(run, spec.Run) and verb in run.argv:
             started.write(said.encode())
             started.end(0, streams={"stdio": said.encode()})
         else:
@@ -298,6 +299,13 @@ class PackageStepsTests(SubmissionCase):
         The remarks about build 1.
         """
         return "\n".join(each.text for each in self.harness.read(lambda connection: remarks.of_build(connection, 1)))
+
+    def test_old_base(self) -> None:
+        """
+        Promise 9.4: a build whose root has an old base, because it could not be made again, says so.
+        """
+        self.build("kept", FakeSlave(behaviour=keeping("E: no mirror\nwarning: the base is old\n", "begin")))
+        self.assertIn("the base is old", self.remarks().split("\n"))
 
     def test_warned(self) -> None:
         """

@@ -1,7 +1,8 @@
 # Clean roots for builds of packages: sh -c "$(cat root_head.sh kept.sh overlay.sh)" overlay VERB ARGUMENT…
 #
 #   begin ROOT BASES SUITE ARCH MIRROR SECONDS PACKAGES   begin a root over BASES/current, a base of Debian; make the base
-#                                                         first, unless there is one that is younger than SECONDS
+#                                                         first, unless there is one that is younger than SECONDS; if
+#                                                         that fails, an older one is used
 #   prepare ROOT DIRECTORY ARCH LIMITS NETWORK COMMAND…   run COMMAND in it, with DIRECTORY as /build; NETWORK: yes or no
 #   build ROOT DIRECTORY ARCH LIMITS COMMAND…             the same without the network, for code that is not trusted;
 #                                                         afterwards, nothing more is run in the root
@@ -32,6 +33,9 @@ OVER_LIMIT=98
 # who enters a root may have any.
 RESERVED=9[6-9]
 reserved=
+
+# Seconds after a failure to make a base again, in which builds use the old one without another attempt.
+RETRY_AFTER=600
 
 # People read these sentences in their terminals, too.
 fail() { # CODE SENTENCE
@@ -105,8 +109,10 @@ begin() { # ROOT BASES SUITE ARCH MIRROR SECONDS PACKAGES
     sweep_unused "$bases"
     sweep_kept "$bases/../kept"
     sweep_slots
-    if [ ! -e "$bases/current" ] || [ $(($(date +%s) - $(stat -c %Y "$(readlink -f "$bases/current").made"))) -ge "$seconds" ]; then
+    if [ ! -e "$bases/current" ]; then
         make_base
+    elif [ "$(age "$(readlink -f "$bases/current").made")" -ge "$seconds" ]; then
+        make_base_again
     fi
     remove "$root"
     # Other users of this machine must not reach what builds make: it may have programs with the set-user-ID bit.
@@ -122,6 +128,31 @@ begin() { # ROOT BASES SUITE ARCH MIRROR SECONDS PACKAGES
 use() { # BASE ROOT
     mkdir -p "$1.uses"
     ln -sfn "$2" "$1.uses/$(printf %s "$2" | cksum | tr ' ' -)"
+}
+
+# Print the seconds since FILE was written.
+age() { # FILE
+    echo $(($(date +%s) - $(stat -c %Y "$1")))
+}
+
+# The mirror may be away, and most builds do not need it.
+make_base_again() {
+    if [ ! -e "$bases/.failed" ] || [ "$(age "$bases/.failed")" -ge $RETRY_AFTER ]; then
+        # In a condition, the shell would ignore the failures of single commands.
+        set +e
+        (
+            set -e
+            make_base
+        )
+        code=$?
+        set -e
+        [ $code != 0 ] || return 0
+        : >"$bases/.failed"
+        sweep "$bases"
+    fi
+    made=$(date -d "@$(stat -c %Y "$(readlink -f "$bases/current").made")" "+%Y-%m-%d %H:%M")
+    echo "warning: the base of $suite for $arch could not be made again, so that of $made is used; \
+the next build after $(date -d "@$(($(stat -c %Y "$bases/.failed") + RETRY_AFTER))" +%H:%M) tries again" >&2
 }
 
 make_base() {
@@ -146,6 +177,7 @@ make_base() {
     : >"$bases/$new.made"
     ln -sfn "$new" "$bases/.next"
     mv -T "$bases/.next" "$bases/current"
+    rm -f "$bases/.failed"
     sweep "$bases"
 }
 

@@ -33,6 +33,8 @@ ROOTS = "root_architectures"
 """The property of builders that may build in the root of any of several architectures: their names."""
 _ROOT = "root_architecture"
 
+_WARNING = "warning: "
+"""The first word of a line in which overlay.sh says what does not stop a build."""
 _NOT_KEPT = "not kept: "
 """The first words of the line in which kept.sh says why it does not keep a root."""
 
@@ -209,7 +211,10 @@ class Prepping(GettingList, GettingRepository, PackageStep):
     async def work(self) -> None:
         await self.must(["mkdir", "-p", f"{FILES}/{RESULTS}"], "The directory of the results could not be made")
         for words in self.root.begin(self.architecture, self.tools):
-            await self.must(words, "The root could not be made")
+            begun = await self.must(words, "The root could not be made")
+            for line in begun.end_of_output().splitlines():
+                if line.startswith(_WARNING):
+                    self.bench.remark(line.removeprefix(_WARNING)[:LONGEST_COMPLAINT])
         self.same = await self.get_list()
         repository = self.repository if self.repository is not None and self.root.installs else None
         if repository is not None and not await self.get_index(repository):
