@@ -73,7 +73,7 @@ def build(farm: FarmClient, words: tuple[str, ...], revision: str | None, no_wai
     for builds, and sees them.  When one fails, those after it are not built.
 
     The exit code is that of the worst build: 0 good, 1 failed, 2 exception, 4 cancelled or lost too often.  It is also
-    2 if FILE is no package that can be built for TARGET.
+    1 if the master refuses what was built, and 2 if FILE is no package that can be built for TARGET.
     """
     from ..wire.furl import read_furl
 

@@ -9,7 +9,8 @@ from ..errors import BuildbotLiteError, InputError, RefusedError
 from ..packages.records.job_options import AFTER, MOST_MEMBERS
 from .connection import MasterLink
 from .output import Document, note
-from .submitted import SubmittedRequest, follow_all, told_requests
+from .package_outcome import follow_packages
+from .submitted import SubmittedRequest, told_requests
 
 
 def check_chain(files: Sequence[IO[bytes]], options: Document) -> None:
@@ -39,7 +40,7 @@ async def built_in_order(link: MasterLink, files: Sequence[IO[bytes]], options: 
         if len(submitted) < len(files):
             options = {**options, AFTER: _number(answer)}
     for requests in submitted if wait else ():
-        if code := await follow_all(link, requests):
+        if code := await follow_packages(link, requests):
             return code
     return 0
 

@@ -10,6 +10,7 @@ from ..model.display import printable
 from ..packages.formats.git_request import read_request, request_text
 from .connection import MasterLink
 from .output import Document, note
+from .package_outcome import follow_packages
 from .package_words import AskedRevision
 from .submitted import SubmittedRequest, follow_all, told_requests
 
@@ -53,4 +54,6 @@ async def _packages_built(link: MasterLink, source: SubmittedRequest) -> int:
     for each in job["arches"]:
         if each["state"] == "skipped":
             note(f"# not built for {printable(each['architecture'])}: {printable(each['reason'])}")
-    return await follow_all(link, [SubmittedRequest(each["request"], each["builder"], source.watch) for each in builds])
+    return await follow_packages(
+        link, [SubmittedRequest(each["request"], each["builder"], source.watch) for each in builds]
+    )

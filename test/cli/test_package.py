@@ -55,6 +55,38 @@ class PackageBuildTests(CommandLineCase):
         self.assertIn("# not built for i386: the package is for amd64 only\n", built.err)
         self.assertEqual(sorted(self.master.output), [b"1bookworm-all   | log\n", b"1bookworm-amd64 | log\n"])
 
+    def test_refused_packages(self) -> None:
+        """
+        Promise 9.1: packages that the master refuses after all builds were good fail the command, with the reason; if
+        the master cannot go on, the reason is told, and the builds were good.
+        """
+        for states, code, said in (
+            (
+                [("building", ""), ("repowait", ""), ("failed", "evil_1.0.deb is of evil.")],
+                1,
+                "5 failed: evil_1.0.deb is",
+            ),
+            ([("repowait", "The disk is full.")], 0, "# job 5 waits: The disk is full.\n"),
+            ([("building", ""), ("finished", "")], 0, ""),
+        ):
+            job: dict[str, Any] = {"job": 5}
+            left = iter(states)
+
+            async def pause(master: object, seconds: float, job: Any = job, left: Any = left) -> None:
+                job["state"], job["reason"] = next(left)
+
+            job["state"], job["reason"] = next(left)
+            self.master.answers = {
+                **self.master.answers,
+                "watch": {7: {"exit_code": 0}, 8: {"exit_code": 0}},
+                "package-show": {"job": job},
+            }
+            with mock.patch.object(type(self.master), "pause", pause):
+                built = self.command("package", "build", "farm", "bookworm", "src/greet_1.0.dsc")
+            self.assertEqual(built.code, code, built)
+            self.assertIn(said, built.err)
+            self.assertEqual(list(left), [])
+
     def test_revision(self) -> None:
         """
         Promise 9.1: with --revision, the name and the revision are sent; the build of the source is followed, and then
@@ -238,6 +270,7 @@ class PackageBuildTests(CommandLineCase):
                 "number": 5,
             },
             "watch": {7: {"exit_code": 0}},
+            "package-show": {"job": {"job": 5, "state": "needsign", "reason": ""}},
         }
         return "package", "build", "farm", "bookworm", "src/greet_1.0.dsc", "other/other_1.0.dsc"
 
