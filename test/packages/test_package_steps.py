@@ -289,6 +289,7 @@ class PackageStepsTests(SubmissionCase):
         (kept,) = [each for each in overlays(slave) if each[0] == "keep"]
         self.assertEqual(kept[1:], ("root", "files", "amd64", "../../roots/kept", "kept-amd64-1", "86400"))
         self.assertEqual(self.summary("building"), "The package could not be built: it broke.")
+        self.assertIn("package shell 1 amd64; on that machine: ", self.remarks())
         self.assertIn("package shell kept-amd64 1 --slave DIRECTORY", self.remarks())
         (run,) = [each.spec for each in slave.commands if "keep" in getattr(each.spec, "argv", ())]
         assert isinstance(run, spec.Run)

@@ -19,6 +19,7 @@ from buildbot_lite.master.grants.verbs import SUBMIT
 from buildbot_lite.model.spec import Download
 from buildbot_lite.packages.building import same_packages
 from buildbot_lite.packages.records.job_states import JobState
+from buildbot_lite.storage.records import buildsets
 from buildbot_lite.storage.records.grants import Grant, GrantLimits
 
 from .package_slave import DEB
@@ -83,6 +84,9 @@ class RebuildingTests(QuestionCase):
         for each in arches:
             self.assertEqual((each["verdict"], each["files"], each["installed"]), ("same", [], []))
         self.assertTrue(self.job(2).scratch)
+        for job in (self.job(1), self.job(2)):
+            buildset = self.harness.read(partial(buildsets.get, id=job.buildset))
+            self.assertEqual(buildset.properties["package_job"], [job.id, "Package"])
         self.assertEqual(self.job(2).state, JobState.FINISHED)
         self.assertEqual(self.tree("bookworm", "greet"), ["1.0+farm1"])
 

@@ -126,6 +126,9 @@ class Requests:
             submitted, fresh = _add(connection, new, now)
             if fresh and in_transaction is not None:
                 in_transaction(connection, submitted)
+                # It may have set properties.
+                buildset = buildsets.get(connection, submitted.buildset.id) or submitted.buildset
+                submitted = evolve(submitted, buildset=buildset)
             return submitted, fresh
 
         submitted, fresh = await self._records.write(change)

@@ -18,6 +18,7 @@ from ...model import spec
 from ...model.machines import ARCH, architectures_of
 from ...model.outcome import Ending
 from ...model.results import Result
+from ..records.jobs import JOB_NUMBER
 from . import debian_scripts
 from .apt_complaint import apt_complaint
 from .farm_repository import FarmRepository, GettingRepository, needed_packages
@@ -117,10 +118,12 @@ class PackageStep(BuildStep):
             why = refusals[-1].removeprefix(_NOT_KEPT)[:LONGEST_COMPLAINT] if refusals else complaint_of(kept)
             self.bench.remark(f"the root is not kept: {why}")
         else:
+            # Builds that an earlier version has begun have no number.
+            job = self.getProperty(JOB_NUMBER) or "JOB"
             self.setProperty(KEPT_FOR, int(self.root.keep_failed))
             self.bench.remark(
                 f"the root is kept on {self.slave_name} for some hours; to enter it: "
-                f"buildbot-lite package shell JOB {self.architecture}; on that machine: "
+                f"buildbot-lite package shell {job} {self.architecture}; on that machine: "
                 f"buildbot-lite package shell {builder} {number} --slave DIRECTORY"
             )
 

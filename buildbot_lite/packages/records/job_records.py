@@ -8,12 +8,12 @@ from collections.abc import Collection, Mapping
 from attrs import evolve
 from sqlalchemy import Connection, bindparam, delete, select, update
 
-from ...storage.records import feed
+from ...storage.records import buildsets, feed
 from ...storage.records.retention import RetentionHolder
 from ...storage.statements import Query, Statement, inserting, to_json
 from .job_rows import ARCHES, JOB_FIELDS, JOBS, SELECT, job_of_row, origin_text, with_arches
 from .job_states import ARCH_TRANSITIONS, ENDS, JOB_TRANSITIONS, ArchState, JobState
-from .jobs import SOURCE, History, Job, JobArch, NewJob
+from .jobs import JOB_NUMBER, SOURCE, History, Job, JobArch, NewJob
 
 EVENT = "package.job"
 """The kind of the event in the feed for a new state of a job.  Its body has "job", "state" and "reason"."""
@@ -108,6 +108,7 @@ def add(connection: Connection, new: NewJob, now: float) -> Job:
         "origin": origin_text(new.origin),
     }
     id = _ADD.number(connection, **values)
+    buildsets.set_property(connection, new.buildset, JOB_NUMBER, id, "Package")
     _add_arches(connection, id, new.builders, new.skipped, now)
     if id % PRUNED_EVERY == 0:
         prune(connection)

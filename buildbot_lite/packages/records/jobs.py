@@ -14,6 +14,9 @@ from .job_states import ArchState, JobState
 SOURCE = "source"
 """The architecture, as Debian calls it, of the build that makes the source package of a job from a git repository."""
 
+JOB_NUMBER = "package_job"
+"""The property of builds with the number of their job."""
+
 History = tuple[tuple[str, float], ...]
 """States and the times, in seconds since 1970, when they began."""
 

@@ -79,6 +79,9 @@ _ADD = Statement(
         "for_grant",
     ).returning(_buildsets.c.id)
 )
+_SET_PROPERTIES = Statement(
+    update(_buildsets).where(_buildsets.c.id == bindparam("which")).values(properties=bindparam("all_of_them"))
+)
 _GET = Query(selecting(_buildsets, Buildset).where(_buildsets.c.id == bindparam("id")), _from_row)
 _BY_PARENT = Query(selecting(_buildsets, Buildset).where(_buildsets.c.parent == bindparam("parent")), _from_row)
 _SUBMITTER_OF_BUILD = Query(
@@ -142,6 +145,15 @@ def add(connection: Connection, new: Buildset) -> Buildset:
         for_grant=new.for_grant,
     )
     return evolve(new, id=id)
+
+
+def set_property(connection: Connection, id: int, name: str, value: Any, source: str) -> None:
+    """
+    Set a property of the buildset *id*, in the transaction that adds it.
+    """
+    buildset = get(connection, id)
+    if buildset is not None:
+        _SET_PROPERTIES.run(connection, which=id, all_of_them=to_json({**buildset.properties, name: [value, source]}))
 
 
 def submission_times(connection: Connection, by_grant: int, since: float) -> list[float]:
