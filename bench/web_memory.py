@@ -2,7 +2,8 @@
 The memory of the web process under ten thousand requests of all kinds, while 50 people follow a log that grows.
 
 - `web_memory`: resident MiB at the start, after 1,000, 5,000 and 10,000 requests, and the peak; the answers by status,
-  and the sentences of those that say "later".
+  and the sentences of those that say "later".  Then the peak while 1,000 clients of each kind of `unread` ask and read
+  nothing (`unread_peak_mb`: the highest of all).
 
 The farm is the one of `web` (100,000 builds, 1,000 slaves), and two of its logs have 1 GiB, one of them compressed.
 
@@ -14,6 +15,7 @@ import sqlite3
 from contextlib import closing
 
 import proc
+from unread import COUNT, unread_peaks
 from visitors import LINE, log_readers, visiting
 from web import PAGES, READERS, SLAVES, shown
 
@@ -35,9 +37,11 @@ def web_memory(work, quick):
                 _add(later, said["later"])
                 figures[f"after_{stage}_mb"] = proc.memory(farm.web.pid)[0]
             followed = stop()
+        peak = proc.memory(farm.web.pid)[1]
         return {
             **figures,
-            "peak_mb": proc.memory(farm.web.pid)[1],
+            "peak_mb": peak,
+            **unread_peaks(farm, paths, 100 if quick else COUNT),
             "grown_mb": figures[f"after_{stages[-1]}_mb"] - figures[f"after_{stages[0]}_mb"],
             "requests_per_s": asked / seconds,
             "answers": answers,

@@ -44,7 +44,7 @@ _NOT_TOLD = (
     "or its string for the pages was revoked."
 )
 
-MOST_AT_ONCE = 32
+MOST_AT_ONCE = 16
 """Pages that are made at a time, each of which holds what it has read so far; others wait for their turn."""
 # As many a second as there is time for.
 _NO_RATE = 1_000_000

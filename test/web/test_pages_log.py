@@ -2,12 +2,15 @@
 The pages of logs.
 """
 
+import gc
 import os
 import re
+import zlib
 from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 from urllib.parse import quote
+from weakref import WeakSet
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
@@ -29,6 +32,24 @@ from .test_pages import HOSTILE, a_build
 from .test_sessions import SessionCase
 
 ADDRESS = "/builders/linux/1/steps/0/logs/stdio"
+
+
+class FakePacking:
+    """
+    A compression that leaves everything as it is.
+    """
+
+    def compress(self, data: bytes) -> bytes:
+        """
+        The role of zlib's.
+        """
+        return data
+
+    def flush(self) -> bytes:
+        """
+        Everything was compressed.
+        """
+        return b"the end"
 
 
 class KeptWindowsTests(SynchronousTestCase):
@@ -505,6 +526,31 @@ class LogPagesTests(LogCase):
             each.connectionLost(Failure(ConnectionDone()))
         self.assertEqual(self.view.logs.packing.taken, 0)
         self.assertIn(b"Content-Encoding: gzip", self.send(request).value())
+
+    def test_packing_ends(self) -> None:
+        """
+        Promise 10.10: the memory of a compression is free when its client has gone, or has everything, and does not
+        wait for the garbage collector.
+        """
+        living: WeakSet[FakePacking] = WeakSet()
+
+        def begin(*arguments: object, **options: object) -> FakePacking:
+            living.add(packing := FakePacking())
+            return packing
+
+        gc.disable()
+        self.addCleanup(gc.enable)
+        self.patch(zlib, "compressobj", begin)
+        self.log(b"x" * (1 << 20))
+        request = f"GET {ADDRESS}/raw HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n\r\n".encode()
+        self.send(request)
+        self.assertEqual(len(living), 1)
+        self.connections[-1].connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(len(living), 0)
+        transport = self.send(request)
+        self.clock.pump([0.1] * 10)
+        self.assertIn(b"the end", transport.value())
+        self.assertEqual(len(living), 0)
 
     def test_backpressure(self) -> None:
         """

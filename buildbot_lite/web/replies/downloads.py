@@ -182,6 +182,8 @@ class _Sending:
 
     def stopProducing(self) -> None:  # noqa: N802 - Twisted's
         self._paused = True
+        # It knows its request, and would keep the memory of the compression until the garbage is collected.
+        self._packing = None
 
     def _go_on(self) -> None:
         # What compresses well fills no buffer for long: others get their turns in between.
@@ -210,6 +212,7 @@ class _Sending:
         else:
             self._write(self._packing.flush() if self._packing else b"")
             self._request.finish()
+        self.stopProducing()
         self.done.callback(None)
 
     def _write(self, data: bytes) -> None:

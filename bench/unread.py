@@ -1,0 +1,111 @@
+"""
+Clients that ask for much and read nothing, as a process of their own: they stand for other machines.
+
+    unread.py KIND ADDRESS COUNT PATHS      COUNT connections of KIND; PATHS: a JSON object of names
+
+It prints a line when each has something to read or was cut, or after `PATIENCE`, and stays until it is killed.
+"""
+
+import json
+import os
+import resource
+import select
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import proc
+
+COUNT = 1000
+PATIENCE = 60
+SILENT = 20
+"""Seconds for those that get no answer."""
+WINDOW = 2048
+"""Bytes of a client's buffer: the system keeps little of what is not read."""
+SETTLED = 2.0
+
+
+def unread_peaks(farm, paths, count=COUNT):
+    """
+    The peak of the resident memory of *farm*'s web process in MiB while *count* clients of each kind read nothing, and
+    what stays 8 s after they have gone.
+    """
+    figures = {}
+    for kind in KINDS:
+        proc.forget_peak(farm.web.pid)
+        with _clients(kind, farm.address, count, paths) as process:
+            process.stdout.readline()
+            time.sleep(SETTLED)
+            figures[f"unread_{kind}_mb"] = proc.memory(farm.web.pid)[1]
+    time.sleep(8)
+    return {**figures, "unread_peak_mb": max(figures.values()), "unread_after_mb": proc.memory(farm.web.pid)[0]}
+
+
+@contextmanager
+def _clients(kind, address, count, paths):
+    command = [sys.executable, str(Path(__file__).resolve()), kind, address, str(count), json.dumps(paths)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
+
+
+def _get(path, *headers):
+    return "".join(f"{line}\r\n" for line in (f"GET /{path} HTTP/1.1", "Host: localhost", *headers, "")).encode()
+
+
+GZIP = "Accept-Encoding: gzip"
+KINDS = {
+    "one_large": lambda n, paths: _get("api/v1/farm"),
+    "large": lambda n, paths: _get("api/v1/farm?" + "&" * n),
+    "closing": lambda n, paths: _get("api/v1/farm?" + "&" * n, "Connection: close"),
+    "pages": lambda n, paths: _get(f"builds?before={paths['builds'] - 10 * n}", GZIP),
+    "lines": lambda n, paths: _get(f"{paths['logs'][0]}?before={paths['length'] - 1000 * n}"),
+    "downloads": lambda n, paths: _get(f"{paths['logs'][0]}/raw"),
+    "packed": lambda n, paths: _get(f"{paths['logs'][0]}/raw", GZIP),
+    "ranges": lambda n, paths: _get(f"{paths['logs'][1]}/raw", f"Range: bytes={1000 * n}-{paths['length'] - 1}"),
+    "events": lambda n, paths: _get("api/v1/events?after=1"),
+    "ahead": lambda n, paths: _get("api/v1/events") + _get("healthz", f"X: {'a' * 8000}") * 8,
+    "heads": lambda n, paths: _get("", *(f"X{n}-{each}: a" for each in range(490)))[:-2],
+    "bodies": lambda n, paths: _get("enter", "Content-Length: 64000").replace(b"GET", b"POST") + b"b" * 63_000,
+    "hooks": lambda n, paths: (
+        _get("change_hook/github", "Content-Length: 4000000").replace(b"GET", b"POST") + b"b" * 200_000
+    ),
+    "idle": lambda n, paths: b"",
+}
+"""What each client sends, by kind: its number and the paths of the farm are known."""
+GET_NOTHING = {"heads", "bodies", "hooks", "idle"}
+
+
+def main(kind, address, count, paths):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (8192, 8192))
+    where, paths = urlsplit(address), json.loads(paths)
+    found, looking = [], select.poll()
+    for number in range(int(count)):
+        found.append(socket.socket())
+        found[-1].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WINDOW)
+        # One that is cut meanwhile stays so.
+        with suppress(OSError):
+            found[-1].settimeout(PATIENCE)
+            found[-1].connect((where.hostname, where.port))
+            found[-1].setblocking(False)
+            found[-1].send(KINDS[kind](number, paths))
+        looking.register(found[-1], select.POLLIN)
+    until = time.monotonic() + (SILENT if kind in GET_NOTHING else PATIENCE)
+    while time.monotonic() < until and len(looking.poll(0)) < len(found):
+        time.sleep(0.2)
+    print("asked", len(looking.poll(0)), flush=True)
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    os.nice(19)
+    main(*sys.argv[1:])
