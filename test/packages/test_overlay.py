@@ -499,6 +499,57 @@ class OverlayProgramTests(SynchronousTestCase):
         self.assertEqual(self.run_words(self.begin), (0, ""))
         self.assertFalse(incoming.exists())
 
+    def test_two_sweeps(self) -> None:
+        """
+        Promise 9.4: of two builds that begin at the same time, one removes what is kept no longer, and the other one
+        leaves that to it; neither fails.
+        """
+        kept, programs = self.work / KEPT, self.slave / "programs"
+        for name in (".removed.b-0", "b-1", "b-2"):
+            (kept / name / "root").mkdir(parents=True)
+        (kept / ".removed.b-0" / "root" / "made").write_text("fedora-40-x86_64 unique\n")
+        for name in ("b-1", "b-2"):
+            for file in ("until", "kilobytes"):
+                (kept / name / file).write_text("1\n")
+        programs.mkdir()
+        entered, go = self.slave / "entered", self.slave / "go"
+        for fifo in (entered, go):
+            os.mkfifo(fifo)
+        waiting = programs / "mock"
+        waiting.write_text(f"#!/bin/sh\necho >{entered}\nread -r line <{go}\n")
+        waiting.chmod(0o755)
+        self.environment["PATH"] = f"{programs}:{os.environ['PATH']}"
+        # Who writes to it need not wait for a reader.
+        telling = os.open(go, os.O_RDWR)
+        self.addCleanup(os.close, telling)
+        own, other = self.directory, self.work / "other" / "build"
+        (other / FILES / RESULTS).mkdir(parents=True)
+        # Those of one suite wait for each other, to use its base.
+        words = Overlay("trixie").begin("amd64")[0]
+        bases = (other / words[6]).resolve()
+        make_base(bases / "base.1.1")
+        (bases / "base.1.1.made").touch()
+        (bases / "current").symlink_to("base.1.1")
+        first = subprocess.Popen(self.begin, cwd=own, env=self.environment, stderr=subprocess.PIPE, text=True)
+        try:
+            # It has begun to remove, and goes on when it is told to.
+            self.assertEqual(self.line_of(entered), "\n")
+            self.directory = other
+            self.assertEqual(self.run_words(words), (0, ""))
+            self.assertEqual(sorted(os.listdir(kept)), [".removed.b-0", "b-1", "b-2"])
+        finally:
+            self.directory = own
+            os.write(telling, b"go\n")
+            _, said = first.communicate(timeout=60)
+        self.assertEqual((first.returncode, os.listdir(kept)), (0, []), said)
+
+    def line_of(self, fifo: Path) -> str:
+        """
+        A line that somebody writes into *fifo*, within a minute.
+        """
+        ran = subprocess.run(["head", "-n", "1", fifo], capture_output=True, check=True, text=True, timeout=60)
+        return ran.stdout
+
     def test_leftover(self) -> None:
         """
         Promise 9.4: what cannot be removed of a kept root stops neither the removal of one with the same name nor the

@@ -23,6 +23,14 @@ class KeptRepliesTests(SynchronousTestCase):
         self.kept = KeptReplies(self.clock.seconds, self.turns)
         self.made: list[Deferred[Reply]] = []
 
+    def tearDown(self) -> None:
+        """
+        End what waits, which the garbage collector would otherwise do during another test.
+        """
+        for each in self.made:
+            if not each.called:
+                each.callback(Reply(404, b""))
+
     async def _make(self) -> Reply | Streamed:
         self.made.append(Deferred())
         return await self.made[-1]

@@ -174,10 +174,10 @@ class KeptReplies:
             made: OneShot[None] | None
             made, _ = await DeferredList(either, fireOnOneCallback=True, fireOnOneErrback=True, consumeErrors=True)
         except FirstError as error:
-            error.subFailure.raiseException()
-        finally:
-            turn.cancel()
             begun.cancel()
+            error.subFailure.raiseException()
+        turn.cancel()
+        begun.cancel()
         return made
 
     async def _make_for_all(
