@@ -11,6 +11,7 @@ The module imports no other command module, and nothing imports it but the place
 
 import os
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -37,14 +38,35 @@ class Program(click.CommandCollection):
     All commands, in the order in which their groups were added.
     """
 
-    def add_source(self, group: click.Group) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._headings: dict[str, list[str]] = {}
+
+    def add_source(self, group: click.Group, heading: str = "Other commands") -> None:
         """
-        Add the commands of *group*; `BuildbotLiteError` if one of their names is taken.
+        Add the commands of *group*, which the help shows below *heading*; `BuildbotLiteError` if one of their names is
+        taken.
         """
         names = {name for source in self.sources for name in source.commands}
         if clashes := sorted(names & set(group.commands)):
             raise BuildbotLiteError(f"There are two commands of one name: {', '.join(clashes)}.")
         super().add_source(group)
+        self._headings.setdefault(heading, []).extend(group.commands)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """
+        Write the commands for the help, those of each heading together.
+        """
+        shown = {name: self.get_command(ctx, name) for names in self._headings.values() for name in names}
+        widest = max(map(len, shown), default=0)
+        # In one column under all headings.
+        room = formatter.width - 6 - widest
+        for heading, names in self._headings.items():
+            with formatter.section(heading):
+                found = [(name, command) for name in names if (command := shown[name]) is not None]
+                formatter.write_dl(
+                    [(name.ljust(widest), each.get_short_help_str(room)) for name, each in found if not each.hidden]
+                )
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [name for source in self.sources for name in source.list_commands(ctx)]

@@ -47,10 +47,11 @@ _label = click.option("--label", default="", help="A note about its user or its 
 _count = click.IntRange(1, 1 << 40)
 
 
-@commands.group(short_help="Make a string: to submit, report changes, watch, control, sign, publish, administer.")
+@commands.group(cls=Commands, short_help="Make a string: to submit, watch, control, sign, administer, …")
 def grant() -> None:
     """
-    Make a string: to submit builds, to report changes, to watch, to control, or to do everything.
+    Make a string: to request builds, to report changes, to look, to control, to sign and publish packages, or to do
+    everything.
 
     The string is printed once, on standard output, and is in no file of the farm.
     """

@@ -32,7 +32,6 @@ from . import (
     lifecycle,
     live,
     package,
-    package_jobs,
     show,
     slaves,
     trying,
@@ -49,7 +48,12 @@ LONGEST_SENTENCE = 1 << 20
 """Characters: all mistakes of a master.cfg are one error."""
 
 
-@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Program,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="A new farm: buildbot-lite create-master farm, then what that prints.  Options and arguments of a command: "
+    "buildbot-lite COMMAND --help",
+)
 @click.option("-C", "directory", metavar="DIR", help="The directory of the command, instead of the current one.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.version_option(__version__, prog_name="buildbot-lite")
@@ -58,8 +62,8 @@ def program(ctx: click.Context, directory: str | None, debug: bool) -> None:
     """
     A build farm in which a slave is one string.
 
-    DIR is the directory of a master or a slave.  Commands with [DIR] use the current directory, or the one of -C, or
-    the one that is their first argument.
+    DIR is the directory of a master, a slave or a web process.  Commands with [DIR] use the current directory, or the
+    one of -C, or the one that is their first argument.
     """
     if directory is None:
         return
@@ -77,24 +81,19 @@ def _takes_directory(command: click.Command | None) -> bool:
     return command is not None and any(param.name == "directory" and not param.required for param in command.params)
 
 
-for _command in package_jobs.commands.commands.values():
-    package.package.add_command(_command)
-for _group in (
-    create.commands,
-    lifecycle.commands,
-    show.commands,
-    live.commands,
-    history.commands,
-    builds.commands,
-    changes.commands,
-    trying.commands,
-    package.commands,
-    watching.commands,
-    slaves.commands,
-    grants.commands,
-    backup.commands,
+for _heading, *_groups in (
+    ("New directories", create.commands),
+    ("Configuration and processes", lifecycle.commands),
+    ("The farm now", show.commands, live.commands),
+    ("Builds", history.commands, builds.commands, trying.commands, watching.commands),
+    ("Packages", package.commands),
+    ("Changes", changes.commands),
+    ("Slaves", slaves.commands),
+    ("Strings", grants.commands),
+    ("Backups", backup.commands),
 ):
-    program.add_source(_group)
+    for _group in _groups:
+        program.add_source(_group, _heading)
 
 
 def main() -> None:
@@ -163,12 +162,26 @@ def _suggestion(error: click.NoSuchCommand | click.NoSuchOption) -> str | None:
     return nearest(error.command_name, group.list_commands(ctx)) if isinstance(group, click.Group) else None
 
 
+def _is_of_command(error: click.NoSuchOption) -> bool:
+    """
+    Whether commands of the group that does not know the option of *error* have it.
+    """
+    ctx = error.ctx
+    if ctx is None or not isinstance(ctx.command, click.Group):
+        return False
+    group = ctx.command
+    commands = (group.get_command(ctx, name) for name in group.list_commands(ctx))
+    return any(error.option_name in param.opts for each in commands if each is not None for param in each.params)
+
+
 def sentence(error: Exception) -> str:
     """
     The sentence for *error*.
     """
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         return error.format_message()
+    if isinstance(error, click.NoSuchOption) and _is_of_command(error):
+        return f"{error.message}  It is one of the command, and stands after its name."
     if isinstance(error, click.NoSuchCommand | click.NoSuchOption) and (suggestion := _suggestion(error)):
         return f"{error.message}  Did you mean {suggestion!r}?"
     if isinstance(error, click.UsageError):

@@ -12,6 +12,7 @@ import click
 
 from ..errors import InputError
 from ..model.display import printable
+from . import package_jobs
 from .commands import Commands
 from .connection import FarmClient, FarmCommand
 from .output import note
@@ -38,15 +39,11 @@ class PackageCommand(FarmCommand):
     furlfile_help = "A file with the string of a target, to build without a master's directory.  Leave DIR out then."
 
 
-@commands.group("package", short_help="Build packages.")
+@commands.group("package", cls=Commands, short_help="Packages of Debian and RPM: build, list, sign, publish, …")
 def package() -> None:
     """
     Build packages of Debian and RPM for the targets of a farm.
     """
-
-
-for command in (*SIGNING_COMMANDS, rebuild, shell):
-    package.add_command(command)
 
 
 @package.command("build", cls=PackageCommand, short_help="Build a source package, and show its logs.")
@@ -107,3 +104,7 @@ def _checked(opened: ExitStack, paths: Sequence[str]) -> IO[bytes]:
     found = examine_again(file)
     note(f"# {found.package}: {file.seek(0, os.SEEK_END)} bytes")
     return file
+
+
+for command in (*package_jobs.commands.commands.values(), rebuild, shell, *SIGNING_COMMANDS):
+    package.add_command(command)

@@ -5,8 +5,11 @@ Commands that ask a master.
 import hashlib
 import json
 import os
+import re
 from typing import Any
 from unittest import mock
+
+import click
 
 from buildbot_lite.cli import output, processes
 from buildbot_lite.cli.download import DownloadedFile
@@ -14,6 +17,7 @@ from buildbot_lite.cli.main import (
     FAILED,
     NO_ANSWER,
     USAGE,
+    program,
 )
 from buildbot_lite.errors import (
     BuildbotLiteError,
@@ -253,6 +257,7 @@ class RefusalTests(FarmCommandCase):
             (("artifacts", "fetsch"), "No such command 'fetsch'.  Did you mean 'fetch'?"),
             (("--debgu", "queue"), "No such option '--debgu'.  Did you mean '--debug'?"),
             (("queue", "--frlfile", "x"), "No such option '--frlfile'.  Did you mean '--furlfile'?"),
+            (("--furlfile", "x", "queue"), "No such option '--furlfile'.  It is one of the command, and stands after"),
             (("queue", "--xyz"), "No such option '--xyz'.  See: buildbot-lite queue --help"),
             (("log", "farm", "hello", "zero"), "'zero' is not a number from 1 on."),
             (("log", "farm", "hello", "0"), "'0' is not a number"),
@@ -279,7 +284,19 @@ class RefusalTests(FarmCommandCase):
 
             self.assertEqual(said, self.command("--help").out.rstrip("\n"))
             for group in ((), ("grant",), ("artifacts",)):
-                self.assertNotIn("...", self.command(*group, "--help").out.partition("Commands:")[2])
+                self.assertNotIn("...", self.command(*group, "--help").out.partition("  -h, --help")[2])
+
+    def test_headings(self) -> None:
+        """
+        The help of the program shows every command once, below a heading, in the order of their definition.
+        """
+        text = self.command("--help").out
+        for name in program.list_commands(click.Context(program)):
+            self.assertEqual(len(re.findall(rf"^  {re.escape(name)} ", text, re.MULTILINE)), 1, name)
+        self.assertRegex(
+            text, r"(?s)New directories:\n  create-master .*\nPackages:\n  package .*\nBackups:\n  backup "
+        )
+        self.assertRegex(self.command("package", "--help").out, r"(?s)\n  build .*\n  list .*\n  sign .*\n  push ")
 
     def test_internal_error(self) -> None:
         """
