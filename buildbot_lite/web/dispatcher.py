@@ -39,6 +39,8 @@ _KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-
 
 # Some clients send a password only when they are asked for it (RFC 7617).
 _CHALLENGE = 'Basic realm="the string as the password", charset="UTF-8"'
+_TITLES = {401: "Sign in first", 403: "Not permitted", 404: "Not found", 503: "Not at this moment"}
+"""The titles of pages with an error, where people need not know the words of HTTP."""
 _NOT_TOLD = (
     "The master answers, but does not tell who may read these pages.  It is of an older version than the web process, "
     "or its string for the pages was revoked."
@@ -173,9 +175,8 @@ class Pages:
     async def _sentence(self, asked: PageRequest, status: int, sentence: str) -> Reply:
         if asked.is_of_program:
             return problem(status, sentence)
-        return await self._view.page(
-            asked, "sentence.html", status, title=_phrase(status), sentence=sentence, back=_back(asked)
-        )
+        title = _TITLES.get(status, _phrase(status))
+        return await self._view.page(asked, "sentence.html", status, title=title, sentence=sentence, back=_back(asked))
 
     async def _refuse(self, request: Any, error: HTTPException) -> bytes:
         """

@@ -21,7 +21,7 @@ MOST_ENCODINGS = 20
 """Of those that a client takes; it is not asked about more."""
 OF_ADMINS = frozenset({"grants"})
 """Questions that no code permits, because it becomes a string to control the farm."""
-_OF_ADMIN = "This needs the string of an admin: enter with it in place of a code."
+_OF_ADMIN = "This needs the string of an admin: sign in with it in place of a code."
 _OF_BROWSER = (
     "This needs a string to control the farm.  Get a code for this browser with: buildbot-lite grant control --web DIR"
 )

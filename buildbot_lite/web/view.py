@@ -98,6 +98,7 @@ class FarmView:
         frame = {
             "root": asked.root,
             "path": asked.path,
+            "status": status,
             "farm_title": "" if hidden else www.get("title"),
             "now": self.wall(),
             "away_since": self.live.away_since,

@@ -131,6 +131,13 @@ class Browser:
         """
         return self._screen(*NARROW, phone=True)
 
+    def wide(self) -> Self:
+        """
+        Show pages on a wide screen again.
+        """
+        self._cdp("Emulation.clearDeviceMetricsOverride")
+        return self
+
     def _screen(self, width: int, height: int, *, phone: bool = False) -> Self:
         size = {"width": width, "height": height, "deviceScaleFactor": 2 if phone else 1, "mobile": phone}
         self._cdp("Emulation.setDeviceMetricsOverride", **size)

@@ -101,8 +101,8 @@ class OtherSitesTests(BrowserCase):
         address = re.search(r"http://\S+(/enter\?code=\S+)", granted.out.decode())
         assert address is not None, granted
         self.browser.open(address[1])
-        self.browser.click("button", "Enter")
-        self.browser.by_role("button", "Leave")
+        self.browser.click("button", "Sign in")
+        self.browser.by_role("button", "Sign out")
 
     def last_seen(self) -> list[str]:
         """

@@ -10,6 +10,7 @@ from ..seeded.seeding import Seeding
 from ..seeded.values import TITLE
 from .browser_case import BrowserCase
 from .crawling import Crawl, FoundPage, crawl, problems_of
+from .screenshots import OF_ADMINS
 from .shown_farm import ShownFarm
 
 
@@ -20,6 +21,7 @@ class PagesTests(BrowserCase):
     """
 
     found: ClassVar[Crawl]
+    shown: ClassVar[ShownFarm]
 
     @classmethod
     def serve(cls) -> str:
@@ -28,7 +30,7 @@ class PagesTests(BrowserCase):
         """
         shown = ShownFarm(Seeding(builds=320))
         cls.addClassCleanup(shown.close)
-        shown.start()
+        cls.shown = shown.start()
         cls.found = crawl(shown.address)
         return shown.address
 
@@ -97,6 +99,19 @@ class PagesTests(BrowserCase):
 
         self.browser.scripts(run=False)
         self.check(look)
+
+    def test_of_admins(self) -> None:
+        """
+        Promise 10.3, promise 10.4: nor have the pages that only an admin sees, with forms and buttons, any of this; and
+        they do not scroll sideways on a phone.
+        """
+        self.shown.enter(self.browser)
+        for path in OF_ADMINS:
+            browser = self.browser.open(path)
+            browser.by_role("button", "Sign out")
+            self.assert_sound()
+            self.assertEqual(browser.narrow().open(path).overflow(), [], path)
+            browser.wide()
 
     def test_artifact(self) -> None:
         """

@@ -2,6 +2,7 @@
 What the master of a made-up farm answers over its watch FURL, without a master.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -184,15 +185,16 @@ class LiveAnswers:
         """
         The builders of the configuration.
         """
-        seeding = self.seeding
+        seeding, running = self.seeding, self.running()
+        waiting = Counter(each["builder"] for each in self.waiting())
         return [
             {
                 "builder": name,
                 "description": HOSTILE[place % len(HOSTILE)] if seeding.hostile and place % 3 == 2 else "",
                 "tags": [HOSTILE_TAG if seeding.hostile and place % 5 == 2 else TAGS[place % len(TAGS)]],
                 "slaves": list(seeding.slave_names[:50]),
-                "running": [each["number"] for each in self.running() if each["builder"] == name],
-                "waiting": sum(each["builder"] == name for each in self.waiting()),
+                "running": [each["number"] for each in running if each["builder"] == name],
+                "waiting": waiting[name],
                 "takes": 185.0,
                 "last": None,
             }

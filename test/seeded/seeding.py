@@ -8,6 +8,7 @@ which makes a million in a minute.
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from random import Random
 from typing import Any
 
@@ -49,16 +50,14 @@ class Seeding:
         """
         The names of the builders.
         """
-        more = [f"builder-{each:04}" for each in range(self.more_builders)]
-        return (*BUILDERS, *HOSTILE_LABELS, *more) if self.hostile else (*BUILDERS, *more)
+        return _builders(self.hostile, self.more_builders)
 
     @property
     def slave_names(self) -> Sequence[str]:
         """
         The names of the slaves.
         """
-        known = (*SLAVES[:7], LONG_SLAVE) if self.hostile else SLAVES
-        return [known[each] if each < len(known) else f"slave-{each}" for each in range(self.slaves)]
+        return _slave_names(self.hostile, self.slaves)
 
     @property
     def rounds(self) -> int:
@@ -66,6 +65,17 @@ class Seeding:
         The number of changes, and of builds of each builder.
         """
         return -(-self.builds // len(self.builders))
+
+
+@cache
+def _builders(hostile: bool, more: int) -> Sequence[str]:
+    return (*BUILDERS, *(HOSTILE_LABELS if hostile else ()), *[f"builder-{each:04}" for each in range(more)])
+
+
+@cache
+def _slave_names(hostile: bool, most: int) -> Sequence[str]:
+    known = (*SLAVES[:7], LONG_SLAVE) if hostile else SLAVES
+    return [known[each] if each < len(known) else f"slave-{each}" for each in range(most)]
 
 
 def seed(database: sqlite3.Connection, seeding: Seeding, *, first: int = 1) -> None:

@@ -36,7 +36,7 @@ class PackagePagesTests(PagesCase):
         self.assertIn('<a href="packages/', page.text)
         self.assertIn('class="job-state', page.text)
         self.assertNotIn("<script>", page.text)
-        self.assertIn("There are no such jobs", self.get("/packages?name=nothing-of-this-name").text)
+        self.assertIn("No job passes this filter", self.get("/packages?name=nothing-of-this-name").text)
 
     def test_job(self) -> None:
         """
@@ -85,7 +85,7 @@ class PackagePagesTests(PagesCase):
         page = self.get("/packages/targets/bookworm").text
         self.assertIn("createrepo_c failed: &lt;no room&gt;. Since ", page)
         self.assertIn("1970-01-01 00:00:31", page)
-        self.assertIn("jobs are stuck", self.get("/packages").text)
+        self.assertIn('<span class="slave-state refused">stuck</span>', self.get("/packages").text)
 
     def test_many_packages(self) -> None:
         """

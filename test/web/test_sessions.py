@@ -97,9 +97,9 @@ class BrowserTests(SessionCase):
         for label, may in (("Ada", [*MAY, "force"]), ("Grace", MAY)):
             self.holders.grants[CONTROL] = {"grant": 8, "label": label, "may": may}
             self.assertIn(label, self.get("/queue", self.entered()).text)
-        self.assertIn("Enter", self.get("/queue").text)
+        self.assertIn("Sign in", self.get("/queue").text)
         self.assertEqual(len(made), 4)
-        self.assertIn("Leave", self.get("/queue", ada).text)
+        self.assertIn("Sign out", self.get("/queue", ada).text)
         self.assertEqual(len(made), 4)
 
     def test_nobody(self) -> None:

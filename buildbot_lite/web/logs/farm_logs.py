@@ -97,7 +97,7 @@ class FarmLogs:
         self.shared = SharedStreams(MOST_BLOCKS)
         self.numbers = LineNumbers(LineIndexes(in_thread))
         self.packing = PackingPlaces()
-        self._in_thread = in_thread
+        self.in_thread = in_thread
         self._windows: _Kept[LogWindow] = _Kept(MOST_KEPT, lambda made: made.size)
         self.parts: _Kept[bytes] = _Kept(MOST_PARTS, len)
         self._records: _Kept[StoredLog] = _Kept(MOST_RECORDS, lambda log: log.size)
@@ -160,14 +160,14 @@ class FarmLogs:
         """
         until = min(until, log.length)
         make = partial(_window, log.parts, start, until, lines)
-        return await self._windows.get((digest_of(log.parts), start, until, lines), lambda: self._in_thread(make))
+        return await self._windows.get((digest_of(log.parts), start, until, lines), lambda: self.in_thread(make))
 
     async def window_before(self, log: LogReader, end: int, lines: int = LINES) -> LogWindow:
         """
         The window of *log* that ends at *end*.
         """
         make = partial(_window_before, log.parts, end, lines)
-        return await self._windows.get((digest_of(log.parts), None, end, lines), lambda: self._in_thread(make))
+        return await self._windows.get((digest_of(log.parts), None, end, lines), lambda: self.in_thread(make))
 
     async def line_at(self, log: LogReader, offset: int, seconds: float) -> int | None:
         """
@@ -215,7 +215,7 @@ class FarmLogs:
         try:
             while len(found) < MOST_FOUND and state.offset != end and self.clock.seconds() < until:
                 run = partial(look, reader, state, size=SEARCH_PIECE, most=MOST_FOUND - len(found))
-                more, after = await self._in_thread(run)
+                more, after = await self.in_thread(run)
                 if after == state:
                     break  # the file was removed
                 found, state = found + more, after

@@ -39,8 +39,8 @@ async def build(view: FarmView, asked: PageRequest, builder: str, number: int) -
     status = await view.live.answer("status")
     empty: Document = {}
     live = next((each for each in status.get("running", ()) if _is(each, builder, number)), empty)
-    steps = _steps(document, details, view.wall())
-    opened = _opened(steps)
+    steps = steps_of(document, details, view.wall())
+    opened = opened_step(steps)
     if opened is not None:
         opened["tail"] = await deferToThread(tail_of, view.places(), opened["logs"])
     end = document["finished"] or view.wall()
@@ -75,7 +75,7 @@ def _read(
     )
 
 
-def _steps(document: Document, details: BuildStory, now: float) -> list[dict[str, Any]]:
+def steps_of(document: Document, details: BuildStory, now: float) -> list[dict[str, Any]]:
     """
     The steps, each with its bar: the part of the build's time that it took, in per cent.
     """
@@ -109,7 +109,7 @@ def _size(parts: Sequence[Any]) -> int | None:
     return None if any(each.length is None for each in parts) else sum(each.length for each in parts)
 
 
-def _opened(steps: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+def opened_step(steps: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """
     The step that is opened at its tail: the first that failed, or the one that runs.
     """
@@ -122,7 +122,7 @@ def _opened(steps: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
 
 def tail_of(places: Places, logs: Sequence[Mapping[str, Any]]) -> list[Markup]:
     """
-    The last lines of the first of *logs*, as a terminal shows them.  Reads files: for a thread.
+    The last lines of the first of *logs*, as a terminal shows them; none if it is blank.  Reads files: for a thread.
     """
     path = os.path.join(places.streams, logs[0]["parts"][-1].path)
     try:
@@ -135,6 +135,8 @@ def tail_of(places: Places, logs: Sequence[Mapping[str, Any]]) -> list[Markup]:
         return []
     finally:
         reader.close()
+    if not data.strip():
+        return []
     lines = data.removesuffix(b"\n").split(b"\n")[1 if len(data) == TAIL else 0 :]
     terminal = Terminal()
     return [Markup(terminal.show(line).html) for line in lines[-MOST_LINES:]]  # noqa: S704 - the terminal escapes

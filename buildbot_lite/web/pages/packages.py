@@ -2,7 +2,9 @@
 Packages: the jobs of each target, one job with its architectures, and what was built for each target.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from sqlalchemy import Connection
@@ -12,10 +14,13 @@ from ...packages.keys.openpgp import fingerprints, read_public_keys
 from ...packages.records import job_documents, job_lists, job_records
 from ...packages.records.job_states import JobState
 from ...packages.records.jobs import JobFilter
+from ...status import build_details, build_documents
 from ..farm.live import Document, is_private
 from ..farm.public_files import ARMORED, has_public
+from ..html.rendering import page_of_build
 from ..page_request import PageRequest
 from ..view import FarmView, Reply, Route
+from .build import opened_step, steps_of, tail_of
 
 ON_PAGE = 40
 MOST_PACKAGES = 300
@@ -55,15 +60,37 @@ async def job(view: FarmView, asked: PageRequest, number: int) -> Reply:
     ``/packages/NUMBER``.
     """
 
-    def read(connection: Connection) -> tuple[Document, Sequence[Document]]:
+    def read(connection: Connection) -> tuple[Document, Sequence[Document], Mapping[str, Sequence[dict[str, Any]]]]:
         found = job_records.get(connection, number)
         if found is None:
             raise NotFoundError(f"There is no job {number} (any more).")
         same = job_lists.page(connection, JobFilter(target=found.target, name=found.name), 20)
-        return job_documents.of_job(connection, found), [job_documents.of_job(connection, each) for each in same]
+        document = job_documents.of_job(connection, found)
+        steps = {each["architecture"]: _steps(connection, each, view.wall()) for each in document["arches"]}
+        return document, [job_documents.of_job(connection, each) for each in same], steps
 
-    document, history = await view.records.read(read)
-    return await view.page(asked, "package.html", job=document, history=history)
+    document, history, steps = await view.records.read(read)
+    opened = []
+    for architecture, of_arch in steps.items():
+        step = opened_step(of_arch)
+        if step is not None:
+            step["tail"] = await view.logs.in_thread(partial(tail_of, view.places(), step["logs"]))
+            if step["tail"]:
+                opened.append((architecture, step))
+    return await view.page(asked, "package.html", job=document, history=history, steps=steps, opened=opened)
+
+
+def _steps(connection: Connection, arch: Document, now: float) -> Sequence[dict[str, Any]]:
+    """
+    The steps of the last build of *arch*, each with the *place* of its logs, below the farm's first page.
+    """
+    if arch["build"] is None:
+        return ()
+    row = build_documents.the_build(connection, arch["builder"], arch["build"], ())
+    details = build_details.of_build(connection, row)
+    steps = steps_of(build_documents.of_one_build(connection, row), details, now)
+    page = page_of_build(arch["builder"], arch["build"])
+    return [{**each, "place": f"{page}/steps/{each['number']}/logs/"} for each in steps]
 
 
 async def repository(view: FarmView, asked: PageRequest, target: str) -> Reply:
