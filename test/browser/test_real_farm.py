@@ -97,10 +97,10 @@ class RealFarmTests(BrowserCase):
         self.assertTrue(browser.run("return window.unchanged"))
 
         farm.master.stop()
-        browser.until(lambda: "master does not answer" in browser.text, "the page says that the master is away")
+        browser.until(lambda: "master has not answered" in browser.text, "the page says that the master is away")
         self.assertIn("succeeded", browser.text)
         farm.start_master()
-        browser.until(lambda: "master does not answer" not in browser.text, "the page says that the master is back")
+        browser.until(lambda: "master has not answered" not in browser.text, "the page says that the master is back")
         self.assertTrue(browser.run("return window.unchanged"))
         self.assert_sound()
 
