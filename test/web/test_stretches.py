@@ -70,6 +70,19 @@ class StretchTests(PagesCase):
             self.live.changed()
             self.assertEqual(len(self._rows(self.get(f"/?from={text}").text)), 3, text)
 
+    def test_busy_first(self) -> None:
+        """
+        Of very many builders, those that build or wait come first, in their order.
+        """
+        self._with_builders(MOST_ROWS + 5)
+        name = f"b{MOST_ROWS + 3}"
+        self.successResultOf(self.records.write(a_build(name, 1, None)))
+        waits = {"builder": f"b{MOST_ROWS + 1}", "why": {"kind": "busy", "sentence": "busy"}, "submitted": 1.0}
+        self.master.answers["status"] = {"waiting": [waits], "waiting_total": 1, "slaves": [], "running": []}
+        rows = self._rows(self.get("/").text)
+        self.assertEqual(rows[:3], [f"b{MOST_ROWS + 1}", name, "b0"])
+        self.assertEqual(len(rows), MOST_ROWS)
+
     def test_last_result(self) -> None:
         """
         The filter by the last result looks at builders of all parts.

@@ -3,7 +3,7 @@ The farm at a glance: a row for each builder, what waits and why, and the slaves
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -91,7 +91,8 @@ async def farm(view: FarmView, asked: PageRequest) -> Reply:
     """
     www, status = await view.live.answer("www"), await view.live.answer("status")
     wanted = FarmFilter(**{name: asked.field(name) for name in ("text", "tag", "slave", "result")})
-    snapshot = await view.records.read(lambda connection: _read(connection, asked, wanted, www))
+    waits = frozenset(each["builder"] for each in status.get("waiting", ()))
+    snapshot = await view.records.read(lambda connection: _read(connection, asked, wanted, www, waits))
     return await view.page(
         asked,
         "farm.html",
@@ -110,7 +111,13 @@ async def farm(view: FarmView, asked: PageRequest) -> Reply:
     )
 
 
-def _read(connection: Connection, asked: PageRequest, wanted: FarmFilter, www: Document) -> _Snapshot:
+def _read(
+    connection: Connection, asked: PageRequest, wanted: FarmFilter, www: Document, waits: Collection[str]
+) -> _Snapshot:
+    """
+    What is shown of the builders in *www*, of which those in *waits* have requests that wait.  If they are more than a
+    page has, those that build or wait are on the first one.
+    """
     known: Sequence[Document] | None = www.get("builders")
     if known is None:
         names = cells.builders(connection, MOST_BUILDERS)
@@ -121,13 +128,17 @@ def _read(connection: Connection, asked: PageRequest, wanted: FarmFilter, www: D
     if wanted.result:
         ended = _ended(connection, passing[:MOST_BUILDERS])
         passing = [each for each in passing if _last_result(ended.get(each["builder"], ())) == wanted.result]
+    running = cells.running(connection)
+    if len(passing) > MOST_ROWS:
+        busy = {each.builder for each in running} | {*waits}
+        passing.sort(key=lambda each: each["builder"] not in busy)
     shown = stretch(asked, passing, MOST_ROWS)
     return _Snapshot(
         len(known),
         sorted({tag for each in known for tag in each.get("tags", ())}),
         shown,
         ended or _ended(connection, shown.rows),
-        cells.running(connection),
+        running,
         cells.running_steps(connection),
     )
 
