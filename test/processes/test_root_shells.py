@@ -118,7 +118,7 @@ class RootShellsTests(PackagesCase):
         self.assertEqual(shell.wait(60), 4, said)
         self.assertIn(b"\nmade\r\n", said)
         events = self.farm.rows("SELECT body FROM feed WHERE kind = 'package.shell' ORDER BY seq")
-        self.assertEqual([json.loads(body)["state"] for (body,) in events], ["opened", "closed"] * 2)
+        self.assertEqual([json.loads(body)["state"] for (body,) in events], ["asked", "opened", "closed"] * 2)
         log = self.farm.master.log
         self.assertIn("zoe (string", log)
         self.assertNotIn("/etc/made", log)

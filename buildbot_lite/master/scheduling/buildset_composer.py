@@ -17,6 +17,7 @@ from ...model.source_stamps import (
     source_of,
     stamps_of,
 )
+from ...storage.records.buildsets import Buildset
 from ...storage.records.changes import RecordedChange
 from ...storage.records.requests import SubmittedBuildset
 from ..config.generations import Generations
@@ -46,7 +47,7 @@ class BuildsetComposer:
         changes: Sequence[RecordedChange] = (),
         priority: int | None = None,
         recorded_as: str = "",
-        in_transaction: Callable[[Connection, SubmittedBuildset], object] | None = None,
+        in_transaction: Callable[[Connection, SubmittedBuildset], Buildset | None] | None = None,
         committed: Callable[[], None] = lambda: None,
         **more: Any,
     ) -> SubmittedBuildset:

@@ -111,13 +111,14 @@ class Requests:
         self,
         new: NewBuildset,
         *,
-        in_transaction: Callable[[Connection, SubmittedBuildset], object] | None = None,
+        in_transaction: Callable[[Connection, SubmittedBuildset], Buildset | None] | None = None,
         committed: Callable[[], None] = lambda: None,
     ) -> SubmittedBuildset:
         """
         Record *new*.  Once this returns, its requests survive a crash.
 
         In the same transaction, *in_transaction* is called; but not when an earlier one with the same parent is there.
+        It returns the buildset if it has changed it.
         *committed* is called after the commit.
         """
         now = self._wall()
@@ -125,10 +126,8 @@ class Requests:
         def change(connection: Connection) -> tuple[SubmittedBuildset, bool]:
             submitted, fresh = _add(connection, new, now)
             if fresh and in_transaction is not None:
-                in_transaction(connection, submitted)
-                # It may have set properties.
-                buildset = buildsets.get(connection, submitted.buildset.id) or submitted.buildset
-                submitted = evolve(submitted, buildset=buildset)
+                changed = in_transaction(connection, submitted)
+                submitted = evolve(submitted, buildset=changed or submitted.buildset)
             return submitted, fresh
 
         submitted, fresh = await self._records.write(change)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from attrs import define, evolve
 from sqlalchemy import Connection
 
-from ...storage.records import grants
+from ...storage.records import buildsets, grants
+from ...storage.records.buildsets import Buildset
 from ...storage.records.grants import Grant
 from ...storage.records.requests import SubmittedBuildset
 from ..config.schedulers import Examination, RecordedSubmission
@@ -34,9 +35,9 @@ class SubmissionRecord:
     _recorded: RecordedSubmission | None = None
     _watch: Grant | None = None
 
-    def in_transaction(self, connection: Connection, submitted: SubmittedBuildset) -> None:
+    def in_transaction(self, connection: Connection, submitted: SubmittedBuildset) -> Buildset | None:
         """
-        Record it, with the requests in *submitted*.
+        Record it, with the requests in *submitted*.  The buildset, if what the examination adds may have changed it.
         """
         grants.used(connection, self.grant.id, self.wall())
         record = None if self.examined is None else self.examined.record
@@ -44,6 +45,7 @@ class SubmissionRecord:
         self._recorded = None if record is None else record(connection, submitted, by)
         self._watch = self._add_watch(connection, submitted) if self.watched else None
         self._submitted = submitted
+        return None if record is None else buildsets.get(connection, submitted.buildset.id)
 
     def committed(self) -> None:
         """

@@ -35,7 +35,7 @@ def as_before(original: Buildset, job: Job, builders: Sequence[str], why: str) -
 async def submit_within_limits(
     farm: Farm,
     new: NewBuildset,
-    record: Callable[[Connection, SubmittedBuildset], object],
+    record: Callable[[Connection, SubmittedBuildset], Buildset | None],
     grant: Grant | None,
     *,
     requests: int = 0,
@@ -54,9 +54,9 @@ async def submit_within_limits(
         farm.submit_limits.spent(admission.grant)
         committed()
 
-    def in_transaction(connection: Connection, submitted: SubmittedBuildset) -> None:
+    def in_transaction(connection: Connection, submitted: SubmittedBuildset) -> Buildset | None:
         grants.used(connection, grant.id, farm.wall())
-        record(connection, submitted)
+        return record(connection, submitted)
 
     with farm.submit_limits.admit(grant.id, requests or len(new.builders), with_input=False) as admission:
         await farm.requests.submit(new, in_transaction=in_transaction, committed=spent)

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from ...errors import RefusedError
 from ...master.farm import Farm
 from ...storage.records import builds, buildsets
+from ...storage.records.buildsets import Buildset
 from ...storage.records.grants import Grant
 from ...storage.records.requests import SubmittedBuildset
 from ..building.farm_repository import SNAPSHOT, SNAPSHOTS
@@ -60,7 +61,7 @@ class Rebuilding:
             raise RefusedError(f"{job.target} in master.cfg is not built for {names_of(missing)} any more.")
         numbers: list[int] = []
 
-        def record(connection: Connection, submitted: SubmittedBuildset) -> None:
+        def record(connection: Connection, submitted: SubmittedBuildset) -> Buildset | None:
             made = {request.builder: request.id for request in submitted.requests}
             new = NewJob(
                 target=job.target,
@@ -74,6 +75,7 @@ class Rebuilding:
                 origin=job.origin,
             )
             numbers.append(job_records.add(connection, new, submitted.buildset.submitted).id)
+            return buildsets.get(connection, submitted.buildset.id)
 
         new = as_before(original, job, [each.builder for each in job.built], "to be compared")
         if same:
