@@ -369,30 +369,6 @@ class OverlayProgramTests(SynchronousTestCase):
         self.assertEqual(self.run_words(self.begin), (0, ""))
         self.assertFalse((used / "base.1.1").exists())
 
-    def test_fewer_slots(self) -> None:
-        """
-        Promise 9.2: what a killed build has left in the directory of a slot is removed by the next build of its
-        builder, whatever its slot, when nothing has written there for four weeks; also the root that sbuild made
-        elsewhere.
-        """
-        beside = self.directory.parent
-        session = self.slave / "session"
-        (session / "root.x" / "build").mkdir(parents=True)
-        for name in ("build-2", "build-3", "build-4", "build-5.removed", "other"):
-            (beside / name / ROOT / "upper").mkdir(parents=True)
-        (beside / "build-2" / ROOT / "session").symlink_to(session)
-        (beside / "build-6").symlink_to("other")
-        written = beside / "build-3" / FILES / RESULTS
-        written.mkdir(parents=True)
-        for path in (*beside.glob("*/*/*"), *beside.glob("*/*"), *beside.glob("*")):
-            if path != written:
-                os.utime(path, (0, 0), follow_symlinks=False)
-        young = time.time() - 28 * 86400 + 3600
-        os.utime(beside / "build-4", (young, young))
-        self.assertEqual(self.run_words(self.begin), (0, ""))
-        self.assertEqual({each.name for each in beside.iterdir()}, {"build", "build-3", "build-4", "build-6", "other"})
-        self.assertFalse(session.exists())
-
     def test_kept(self) -> None:
         """
         Promise 9.4: the root of a failed build is kept for a time, with the files of the build, and can be entered; it

@@ -18,9 +18,6 @@
 # Roots that are kept at most: their number, and bytes of all together.
 MOST_KEPT=5 LARGEST_KEPT=21474836480
 
-# Days without a build after which its directories on the slave are removed: bases (overlay.sh), and those of a slot.
-UNUSED_DAYS=28
-
 # Free bytes and inodes that are left on the disk.
 export RESERVE=1073741824 RESERVED_FILES=10000
 
@@ -291,26 +288,4 @@ sweep_locked() { # KEPT
         fi
     done
     discard_removed "$1"
-}
-
-# Remove what killed builds have left in the directories of other slots beside this one, where no build has written for
-# long: the slave may build fewer packages at a time than before.
-sweep_slots() {
-    for old in ../build-*; do
-        [ -d "$old" ] && [ ! -L "$old" ] || continue
-        case $old in
-            *.removed) ;; # an interrupted removal
-            *)
-                young=$(find "$old" -maxdepth 3 -mtime -$UNUSED_DAYS 2>/dev/null | head -n 1)
-                [ -z "$young" ] || continue
-                scrub "$old/root" || continue
-                erase_session "$old/root"
-                erase "$old.removed"
-                # A build that begins there meanwhile does not lose what it makes.
-                mv -T "$old" "$old.removed"
-                old=$old.removed
-                ;;
-        esac
-        erase "$old" || true
-    done
 }

@@ -30,7 +30,6 @@ remove() { # ROOT DIRECTORY
 prepare() { # ROOT DIRECTORY CONFIG TARGET KEPT
     check
     sweep_kept "$5"
-    sweep_slots
     mkdir -p "$1"
     root=$(readlink -f "$1") config=$3 target=$4
     cd "$2"

@@ -34,6 +34,8 @@ OVER_LIMIT=98
 RESERVED=9[6-9]
 reserved=
 
+# Days without a build after which the bases of a suite, an architecture and a choice of packages are removed.
+UNUSED_DAYS=28
 # Seconds after a failure to make a base again, in which builds use the old one without another attempt.
 RETRY_AFTER=600
 
@@ -108,7 +110,6 @@ begin() { # ROOT BASES SUITE ARCH MIRROR SECONDS PACKAGES
     sweep "$bases"
     sweep_unused "$bases"
     sweep_kept "$bases/../kept"
-    sweep_slots
     if [ ! -e "$bases/current" ]; then
         make_base
     elif [ "$(age "$(readlink -f "$bases/current").made")" -ge "$seconds" ]; then
