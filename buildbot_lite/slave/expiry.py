@@ -34,7 +34,7 @@ LARGEST_OUTPUT = 1 << 20
 
 class Expiry:
     """
-    *expired*: whether the time of anything has passed; it is called in the reactor's thread.  *words*: of the program
+    *expired*: whether the time of anything has passed; it is called in a thread.  *words*: of the program
     that removes it, in the directory *cwd* with *env*.  *in_thread*: runs a function that blocks in a thread.
     """
 
@@ -77,7 +77,7 @@ class Expiry:
     async def _look(self) -> None:
         while True:
             await deferLater(self._clock, LOOK_EVERY)
-            if self._expired():
+            if await self._in_thread(self._expired):
                 await self._remove()
 
     async def _remove(self) -> None:

@@ -458,6 +458,21 @@ class OverlayProgramTests(SynchronousTestCase):
         self.assertFalse(any_expired(self.work, now))
         self.assertNotEqual(self.run_words(enter)[0], 0)
 
+    def test_no_files(self) -> None:
+        """
+        Promise 9.4: what a build has put in the place of the files of a kept root is removed, and not waited for.
+        """
+        for number, name in enumerate(("until", "kilobytes")):
+            kept = self.work / KEPT / f"b-{number}"
+            kept.mkdir(parents=True)
+            for file in ("until", "kilobytes"):
+                (kept / file).write_text("99999999999\n")
+            (kept / name).unlink()
+            os.mkfifo(kept / name)
+        self.directory = self.work
+        self.assertEqual(self.run_words(removing_expired()), (0, ""))
+        self.assertEqual(os.listdir(self.work / KEPT), [])
+
     def test_interrupted_keeping(self) -> None:
         """
         Promise 9.4: when the keeping of a root was killed, its rest is removed by the next build, and not while a root

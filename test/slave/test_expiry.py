@@ -89,18 +89,20 @@ class ExpiryTests(SynchronousTestCase):
         """
         The program is ended when the slave stops.
         """
-        self.over = True
-        started: list[Deferred[None]] = []
+        started: list[Deferred[bool]] = []
 
-        def in_thread(work: object) -> Deferred[None]:
+        def in_thread(work: object) -> Deferred[bool]:
             started.append(Deferred())
             return started[-1]
 
         expiry = self.made()
         expiry._in_thread = in_thread
         self.clock.advance(LOOK_EVERY)
-        self.assertEqual(len(started), 1)
+        # The look itself is in a thread, too.
+        self.assertEqual((len(started), self.looks), (1, 0))
+        started[0].callback(True)
+        self.assertEqual(len(started), 2)
         expiry.stop()
         self.assertTrue(expiry._unwanted.is_set())
         self.clock.advance(LOOK_EVERY)
-        self.assertEqual(len(started), 1)
+        self.assertEqual(len(started), 2)

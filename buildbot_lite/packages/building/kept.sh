@@ -252,9 +252,15 @@ discard_removed() { # KEPT
     done
 }
 
+# Whether FILE is a file, and no link to one.  To open anything else could wait for ever, and to read it take all memory.
+regular() { # FILE
+    [ -f "$1" ] && [ ! -L "$1" ]
+}
+
 # Print the number in FILE; nothing if there is none.
 number() { # FILE
-    sed -n '1s/^0*\([0-9]\{1,12\}\)$/\1/p' "$1" 2>/dev/null || true
+    regular "$1" || return 0
+    head -c 32 "$1" 2>/dev/null | sed -n '1s/^0*\([0-9]\{1,12\}\)$/\1/p' || true
 }
 
 # Remove kept roots whose time is over, then the oldest ones, until the others are few and small enough; but none in
@@ -276,6 +282,10 @@ sweep_locked() { # KEPT
     count=0 kilobytes=0
     for name in $(cd "$1" && ls -t -- */until 2>/dev/null); do
         name=${name%/until}
+        if ! regular "$1/$name/until"; then
+            set_aside "$1" "$name" || true
+            continue
+        fi
         until=$1/$name/until size=$(number "$1/$name/kilobytes") end=$(number "$1/$name/until")
         count=$((count + 1)) kilobytes=$((kilobytes + ${size:-0}))
         # A file without a number was damaged, by a full disk or a crash of the machine: that root is over, too.

@@ -8,17 +8,25 @@ The roots of failed builds that a slave keeps.  kept.sh keeps, enters and remove
 
 import os
 import pwd
+import stat
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 from ...errors import InputError
+from ...storage.files import read_regular
 from .overlay import overlay
 
 KEPT = "roots/kept"
 """Where roots are kept, relative to the slave's ``work``."""
 KEPT_FOR = "root_kept_for"
 """The property of builds whose root the slave keeps: for how many seconds after the build failed, at most."""
+
+MOST_ENTRIES = 1000
+"""Entries of that directory that are looked at; kept.sh leaves a few."""
+LONGEST_UNTIL = 32
+"""Bytes that are read of a time: any build may have written there."""
 
 
 def kept_name(builder: str, number: int) -> str:
@@ -57,14 +65,29 @@ def entering(slave_directory: Path, name: str, *command: str) -> Sequence[str]:
 
 def any_expired(work: Path, now: float) -> bool:
     """
-    Whether the time of a root that is kept in *work*, the slave's, is over at the time *now* (seconds since 1970).
+    Whether the time of a root that is kept in *work*, the slave's, is over at the time *now* (seconds since 1970), or
+    more is there than kept.sh leaves.  It reads the disk: for a thread.
     """
-    for until in (work / KEPT).glob("[!.]*/until"):
-        with suppress(OSError):
-            text = until.read_text(errors="replace").strip()
-            # As kept.sh: a file without a number was damaged.
-            if not text.isdecimal() or int(text[:15]) < now:
-                return True
+    try:
+        with os.scandir(work / KEPT) as entries:
+            paths = [each.path for each in islice(entries, MOST_ENTRIES + 1)]
+    except FileNotFoundError:
+        return False
+    return len(paths) > MOST_ENTRIES or any(_is_over(path, now) for path in paths if not _is_hidden(path))
+
+
+def _is_hidden(path: str) -> bool:
+    return os.path.basename(path).startswith(".")
+
+
+def _is_over(path: str, now: float) -> bool:
+    until = os.path.join(path, "until")
+    with suppress(OSError):
+        # As kept.sh: what is no file, or has no number, was damaged.
+        if not stat.S_ISREG(os.lstat(until).st_mode):
+            return True
+        text = read_regular(until, LONGEST_UNTIL, follow=False).strip()
+        return not text.isdigit() or int(text[:15]) < now
     return False
 
 
