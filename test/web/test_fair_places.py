@@ -38,6 +38,24 @@ class FairPlacesTests(SynchronousTestCase):
         first.leave()
         self.assertEqual(len(self.places), MOST)
 
+    def test_room(self) -> None:
+        """
+        When all places are taken there is room for who has none, or two fewer than who would lose one; so equals do not
+        displace each other in turn.  Holders have room until they have half.
+        """
+        one, other, holder = Occupant.at("192.0.2.1"), Occupant.at("192.0.2.2"), Occupant.holding(1)
+        self.take("192.0.2.1", MOST - 1)
+        self.assertTrue(self.places.has_room(one))
+        self.take("192.0.2.1")
+        self.assertEqual((self.places.has_room(one), self.places.has_room(other)), (False, True))
+        while self.places.has_room(other):
+            self.take("192.0.2.2")
+        self.assertEqual(self.lost, ["192.0.2.1"] * (MOST // 2))
+        self.assertFalse(self.places.has_room(one))
+        while self.places.has_room(holder):
+            self.take("#1")
+        self.assertEqual((len(self.lost), "#1" in self.lost), (MOST, False))
+
     def test_flood(self) -> None:
         """
         A flood displaces itself: those with fewer places keep them, and newcomers get some.

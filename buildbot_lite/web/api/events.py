@@ -2,17 +2,21 @@
 ``/events``: the feed as server-sent events.
 """
 
+from typing import Any
+
 from ...model.whole_numbers import whole_number
 from ..farm.event_stream import Topic
 from ..replies.reading_rights import until_revoked
 from ..view import Reply, Streamed
 from .definitions import ApiEndpoint, ApiRequest, Parameter, TextKind, WholeKind
+from .problems import problem
 
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 # The second is for nginx, which would collect the events.
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 _UNKNOWN = -1
 """A place that is in no feed."""
+_TOO_MANY = "All streams of events are taken, and you have your share of them.  Try again later."
 
 
 async def events(request: ApiRequest) -> Reply | Streamed:
@@ -23,8 +27,27 @@ async def events(request: ApiRequest) -> Reply | Streamed:
     topic, position = Topic.parse(request.given.get("topic", "")), _position(request)
     if asked.method == "HEAD":
         return Reply(200, b"", EVENT_STREAM, _HEADERS)
-    stream = Streamed(lambda http: streams.serve(http, position, topic, asked.occupant), 200, EVENT_STREAM, _HEADERS)
-    return until_revoked(request.view, asked, stream)
+
+    async def write(http: Any) -> None:
+        # Not before: who asked at the same time has taken a place meanwhile.
+        if streams.has_room(asked.occupant):
+            await streams.serve(http, position, topic, asked.occupant)
+        else:
+            _refuse(http)
+
+    return until_revoked(request.view, asked, Streamed(write, 200, EVENT_STREAM, _HEADERS))
+
+
+def _refuse(http: Any) -> None:
+    """
+    Answer that there is no room.  A browser tries again only when its page says so (`live.js`).
+    """
+    reply = problem(503, _TOO_MANY)
+    http.setResponseCode(reply.status)
+    for name, value in {"content-type": reply.kind, **reply.headers}.items():
+        http.setHeader(name.encode(), value.encode())
+    http.write(reply.body)
+    http.finish()
 
 
 def _position(request: ApiRequest) -> int | None:

@@ -31,7 +31,7 @@ from .master_watch import FarmChange, NewsOfFarm
 T = TypeVar("T")
 
 MOST_OPEN = 500
-"""Streams; of more, the oldest of the visitor with the most is cut (`fair_places`)."""
+"""Streams; for a newcomer, the oldest of the visitor with the most is cut (`fair_places`), if that is another one."""
 PERIOD = 1.0
 """Seconds between two looks: at the clients, and at the records while the master tells no news."""
 MOST_EVENTS = 500
@@ -66,6 +66,13 @@ class FeedStreams:
 
     def __len__(self) -> int:
         return len(self._open)
+
+    def has_room(self, occupant: Occupant) -> bool:
+        """
+        Whether *occupant* can have one more stream.  Not if one of their own would be cut for it: its browser would
+        come back in seconds for the place of the next one, without end.
+        """
+        return self._places.has_room(occupant)
 
     async def serve(self, request: Any, position: int | None, topic: Topic, occupant: Occupant = UNKNOWN) -> None:
         """

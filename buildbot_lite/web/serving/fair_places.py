@@ -128,6 +128,17 @@ class FairPlaces:
         self.add(place)
         return place
 
+    def has_room(self, occupant: Occupant) -> bool:
+        """
+        Whether another place for *occupant* is free, or would make the shares more equal.  If not, to take it would
+        only put a place of theirs, or of somebody with no larger a share, in another's hands; and whoever lost it
+        would come back for it.  Who has no place yet gets one.
+        """
+        if self._count < self._most:
+            return True
+        own, loser = len(self._taken.get(occupant, ())), self._most_expendable(occupant).occupant
+        return not own or loser.is_holder != occupant.is_holder or len(self._taken[loser]) > own + 1
+
     def add(self, place: FairPlace) -> None:
         """
         *place* is taken.

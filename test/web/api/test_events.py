@@ -18,11 +18,13 @@ from buildbot_lite.errors import RecordsFailingError
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.records import feed
 from buildbot_lite.storage.records.feed import FeedPage
+from buildbot_lite.web.api.problems import PROBLEM
 from buildbot_lite.web.farm import feed_streams
 from buildbot_lite.web.farm.event_stream import HEARTBEAT, LONGEST_PAUSE
 from buildbot_lite.web.farm.feed_streams import FeedStreams
 from buildbot_lite.web.farm.master_watch import FarmChange, NewsOfFarm
-from buildbot_lite.web.serving.fair_places import FairPlaces
+from buildbot_lite.web.page_request import PageRequest
+from buildbot_lite.web.serving.fair_places import FairPlaces, Occupant
 
 from ..pages_case import NOW, PagesCase, received
 from ..test_pages import a_build
@@ -221,13 +223,19 @@ class EventsTests(PagesCase):
 
     def test_many(self) -> None:
         """
-        Promise 10.7: of too many streams, the oldest of whoever has the most makes room.
+        Promise 10.7: of too many streams of one visitor, those that are open stay, and further ones are refused, with
+        when to come again; for another visitor, the oldest makes room.
         """
         self.view.events._places = FairPlaces(2)
         clients = [self.listen() for _ in range(3)]
-        self.assertEqual([each.transport.cut for each in clients], [True, False, False])
+        self.assertEqual([each.answer.status for each in clients], [200, 200, 503])
+        refused = clients[2].answer
+        self.assertEqual((refused.headers["content-type"], refused.headers["retry-after"]), (PROBLEM, "5"))
+        self.assertEqual([each.transport.cut for each in clients[:2]], [False, False])
         clients[1].disconnect()
-        self.assertEqual([self.listen().transport.cut, clients[2].transport.cut], [False, False])
+        self.assertEqual(self.listen().answer.status, 200)
+        with patch.object(PageRequest, "occupant", Occupant.at("192.0.2.1")):
+            self.assertEqual((self.listen().answer.status, clients[0].transport.cut), (200, True))
 
     def test_became_private(self) -> None:
         """
