@@ -76,6 +76,9 @@ KINDS = {
     "ahead": lambda n, paths: _get("api/v1/events") + _get("healthz", f"X: {'a' * 8000}") * 8,
     "heads": lambda n, paths: _get("", *(f"X{n}-{each}: a" for each in range(490)))[:-2],
     "bodies": lambda n, paths: _get("enter", "Content-Length: 64000").replace(b"GET", b"POST") + b"b" * 63_000,
+    "trailers": lambda n, paths: (
+        _get("enter", "Transfer-Encoding: chunked").replace(b"GET", b"POST") + b"0\r\n" + b"a\r\n" * 21_800
+    ),
     "hooks": lambda n, paths: (
         _get("change_hook/github", "Content-Length: 4000000").replace(b"GET", b"POST") + b"b" * 200_000
     ),

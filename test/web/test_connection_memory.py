@@ -17,6 +17,20 @@ from buildbot_lite.web.serving.site import SMALL_HEAD, make_factory
 from .test_hooks import EndlessPage, HookCase
 
 
+class WaitingPage(EndlessPage):
+    """
+    A page that is answered when the test says so: *asked* are its requests.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[Any] = []
+
+    def render(self, request: Any) -> Any:
+        self.asked.append(request)
+        return super().render(request)
+
+
 class ConnectionMemoryTests(HookCase):
     def test_heads(self) -> None:
         """
@@ -60,6 +74,46 @@ class ConnectionMemoryTests(HookCase):
         protocol.dataReceived(b"\r\n")
         self.assertIn(b"404", transport.value())
         self.assertEqual((self.factory.heads.held, transport.disconnecting), (0, False))
+
+    def test_chunks(self) -> None:
+        """
+        Promise 10.10: a body in chunks keeps nothing behind its last one, and what is kept of its lines counts.
+        """
+        protocol, transport = self.connect()
+        head = b"POST /enter HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nX: " + b"a" * SMALL_HEAD + b"\r\n\r\n"
+        protocol.dataReceived(head)
+        before = self.factory.heads.held
+        protocol.dataReceived(b"1;" + b"a" * 500)
+        self.assertEqual(self.factory.heads.held, before + 502)
+        protocol.dataReceived(b"\r\nx\r\n0\r\n\r")
+        self.assertFalse(transport.disconnecting)
+        protocol.dataReceived(b"\n")
+        self.assertIn(b"404", transport.value())
+        protocol.dataReceived(head + b"0\r\n" + b"a\r\n" * 600)
+        self.assertTrue(transport.disconnecting)
+
+    def test_sent_ahead(self) -> None:
+        """
+        What comes behind a request that is being answered, byte by byte, is kept as one piece, and not read on without
+        end, also when the answer is not read; the rest is read when the answer is done and read.
+        """
+        page = WaitingPage()
+        self.factory = make_factory(page, self.clock)
+        self.factory.doStart()
+        protocol, transport = self.connect()
+        protocol.dataReceived(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        producer: Any = transport.producer
+        producer.pauseProducing()
+        behind = b"GET /second HTTP/1.1\r\nHost: x\r\n\r\n" + b"\r\n" * 20_000
+        for at in range(17_000):
+            if transport.producerState == "producing":
+                protocol.dataReceived(behind[at : at + 1])
+        self.assertEqual(transport.producerState, "paused")
+        self.assertEqual(len(protocol.wrappedProtocol._dataBuffer), 1)
+        producer.resumeProducing()
+        self.assertEqual(transport.producerState, "paused")
+        page.asked[0].finish()
+        self.assertEqual([each.path for each in page.asked], [b"/", b"/second"])
 
     def test_lost(self) -> None:
         """

@@ -56,6 +56,9 @@ REFUSED: Mapping[bytes, int] = {
     post(CHUNKED, b"0x1\r\nx\r\n0\r\n\r\n"): 400,
     post(CHUNKED, b"f" * 5000 + b"\r\n"): 400,
     post(CHUNKED, b"1;" + b"a" * 20000 + b"\r\n"): 400,
+    # Trailers, of which each line would take memory.
+    post(CHUNKED, b"9\r\ncode=1234\r\n0\r\nX: a\r\n\r\n"): 400,
+    post(CHUNKED, b"0\r\n" + b"a\r\n" * 600): 400,
     # Two names of this server.
     get(headers=b"Host: evil.example\r\n"): 400,
     get(headers=b"Authorization: Bearer a\r\nAuthorization: Bearer b\r\n"): 400,

@@ -8,6 +8,9 @@ The HTTP/1.1 of one connection: Twisted's, stricter and quieter.
 - The target of a request is known when its head is complete, before its body is taken (`target`).
 - The transport is told how much memory the heads of requests take, and what was sent behind a request that is being
   answered (`kept`): Twisted bounds both for each connection, 24 KiB and 500 headers, but not for all together.
+- Nothing may come behind the last chunk of a body: nobody uses trailers, and Twisted would keep each line of them.
+- What was sent behind a request is one piece, and no more of it is read when there are 16 KiB, also while the answer
+  is not read: Twisted would keep each segment, and count all of them again for each.
 """
 
 import re
@@ -23,6 +26,8 @@ _ONCE = frozenset({b"authorization", b"content-length", b"host", b"transfer-enco
 HEADER = 400
 """Bytes that a header takes beside its own, as Twisted and `page_request` keep it."""
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+_NO_TRAILERS = len(b"\r\n")
+"""Bytes of the empty line that ends a body in chunks."""
 
 
 class StrictChannel(HTTPChannel):
@@ -45,13 +50,25 @@ class StrictChannel(HTTPChannel):
         Bytes of heads, and of what is not yet taken for a request.
         """
         coming = self._receivedHeaderSize + self._receivedHeaderCount * HEADER
-        return len(self._buffer) + max(coming, self._head) + sum(map(len, self._dataBuffer))
+        chunks = len(getattr(self._transferDecoder, "_buffer", b""))
+        return len(self._buffer) + chunks + max(coming, self._head) + sum(map(len, self._dataBuffer))
 
     def dataReceived(self, data: bytes) -> None:
         # Twisted would go on with the next line of a head that it has refused.
         if not self._ended:
             super().dataReceived(data)  # type: ignore[no-untyped-call]  # Twisted's
             self.transport.keeps(self.kept)
+
+    def rawDataReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's
+        if not self._handlingRequest:
+            super().rawDataReceived(data)
+            return
+        if not self._dataBuffer or not isinstance(self._dataBuffer[0], bytearray):
+            self._dataBuffer = [bytearray().join(self._dataBuffer)]
+        self._dataBuffer[0] += data
+        if len(self._dataBuffer[0]) > self._optimisticEagerReadSize:
+            # Twisted reads on when this request is answered, and its answer read.
+            self._networkProducer.pauseProducing()
 
     def allHeadersReceived(self) -> None:  # noqa: N802 - Twisted's
         self._head = self._receivedHeaderSize + self._receivedHeaderCount * HEADER
@@ -80,6 +97,9 @@ class StrictChannel(HTTPChannel):
         if name == b"transfer-encoding" and (value.lower() != b"chunked" or self._protocol != b"HTTP/1.1"):
             return self._refuse(HTTPStatus.BAD_REQUEST, "A body may come in chunks, over HTTP/1.1, and no other way.")
         accepted: bool = super().headerReceived(line)  # type: ignore[no-untyped-call]  # Twisted's
+        if accepted and name == b"transfer-encoding":
+            decoder: Any = self._transferDecoder
+            decoder._maxTrailerHeadersSize = _NO_TRAILERS  # noqa: SLF001 - Twisted has no other way
         return accepted
 
     def allContentReceived(self) -> None:  # noqa: N802 - Twisted's
