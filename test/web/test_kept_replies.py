@@ -21,7 +21,7 @@ class KeptRepliesTests(SynchronousTestCase):
         self.clock = Clock()
         self.turns = FairTurns(self.clock.seconds, self.clock, AT_ONCE, 1000, 1000, 20, "Too many.")
         self.kept = KeptReplies(self.clock.seconds, self.turns)
-        self.made: list[Deferred[Reply]] = []
+        self.made: list[Deferred[Reply | Streamed]] = []
 
     def tearDown(self) -> None:
         """
@@ -72,17 +72,104 @@ class KeptRepliesTests(SynchronousTestCase):
 
     def test_gone(self) -> None:
         """
-        When the one for whom it is made hangs up, or there is nothing to keep, each other makes it anew.
+        When the one for whom it is made hangs up, the others get that answer.
         """
-        one, other, third = self._ask(), self._ask(), self._ask()
+        one, *others = [self._ask() for _ in range(300)]
         one.cancel()
         self.failureResultOf(one, CancelledError)
-        self.assertEqual(len(self.made), 3)
-        for each in self.made[1:]:
-            each.callback(Reply(404, b""))
-        for found in (other, third):
+        self.made[0].callback(Reply(200, b"text"))
+        found = {id(self.successResultOf(each)) for each in others}
+        self.assertEqual((len(self.made), len(self.kept), len(found)), (1, 1, 1))
+
+    def test_nothing_to_keep(self) -> None:
+        """
+        When there is nothing to keep, each other makes it anew, in turn.
+        """
+        one, *others = [self._ask() for _ in range(AT_ONCE)]
+        self.made[0].callback(Reply(404, b""))
+        self.successResultOf(one)
+        self.assertEqual(len(self.made), 1 + AT_ONCE // 2)
+        others[0].cancel()
+        self.failureResultOf(others[0], CancelledError)
+        self.assertEqual(len(self.made), 1 + AT_ONCE // 2)
+        # Each that ends lets another begin.
+        for each in self.made:
+            if not each.called:
+                each.callback(Reply(404, b""))
+        for found in others[1:]:
             self.successResultOf(found)
-        self.assertNoResult(self._ask())
+        self.assertEqual(len(self.made), AT_ONCE)
+
+    def test_failed(self) -> None:
+        """
+        When the making fails, another makes it for all, and not each for themselves.
+        """
+        one, *others = [self._ask() for _ in range(300)]
+        self.made[0].errback(NoAnswerError("Too many."))
+        self.failureResultOf(one, NoAnswerError)
+        self.assertEqual(len(self.made), 2)
+        self.made[1].callback(Reply(200, b"text"))
+        for each in others:
+            self.successResultOf(each)
+        self.assertEqual((len(self.made), len(self.kept)), (2, 1))
+
+    def test_always_failed(self) -> None:
+        """
+        An answer that always fails keeps nobody waiting for all others, one by one.
+        """
+        asked = [self._ask() for _ in range(20)]
+        for number in range(3):
+            self.assertEqual(len(self.made), number + 1)
+            self.made[number].errback(NoAnswerError("Too many."))
+        self.assertEqual(len(self.made), 3 + AT_ONCE // 2)
+        # Each that ends lets another begin.
+        for making in self.made:
+            if not making.called:
+                making.errback(NoAnswerError("Too many."))
+        for each in asked:
+            self.failureResultOf(each, NoAnswerError)
+
+    def test_turn_of_gone(self) -> None:
+        """
+        Promise 10.10: who asks and hangs up, again and again, has no more made at a time than others: their turns end
+        when the making does.
+        """
+        for number in range(400):
+            gone = self._ask(address=f"/?{number}", occupant=FLOODER)
+            gone.cancel()
+            self.failureResultOf(gone, CancelledError)
+        self.assertEqual(len(self.made), AT_ONCE // 2)
+        mine = self._ask(address="/farm")
+        self.made[-1].callback(Reply(200, b"the farm"))
+        self.successResultOf(mine)
+        self.made[0].callback(Reply(200, b""))
+        for number in range(9):
+            _ = self._ask(address=f"/again?{number}", occupant=FLOODER)
+        self.assertEqual(len(self.made), AT_ONCE // 2 + 2)
+
+    def test_streamed(self) -> None:
+        """
+        The file of an answer that is streamed is closed when its asker has gone, and otherwise by who writes it.
+        """
+        closed: list[str] = []
+
+        async def write(request: object) -> None:
+            pass
+
+        def streamed(name: str) -> Streamed:
+            return Streamed(write, close=lambda: closed.append(name))
+
+        first, second, third = self._ask(), self._ask(), self._ask()
+        first.cancel()
+        self.failureResultOf(first, CancelledError)
+        self.made[0].callback(streamed("first"))
+        self.assertEqual((closed, len(self.made)), (["first"], 3))
+        second.cancel()
+        self.failureResultOf(second, CancelledError)
+        self.made[1].callback(streamed("second"))
+        self.made[2].callback(streamed("third"))
+        self.assertIsInstance(self.successResultOf(third), Streamed)
+        self.assertEqual(closed, ["first", "second"])
 
     def test_own_turn(self) -> None:
         """

@@ -5,17 +5,20 @@ Answers that are given again, in the form in which they are sent.
 
     many who ask for the same page ──► each waits for its own turn ──► who has it first renders it ──► PreparedReply
                                                                        the others wait for that
+
+Who hangs up ends no making, which holds its turn: what it has asked of the records or the master is not taken back.
 """
 
 import gzip
 import hashlib
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import cached_property
 from typing import Any
 
 from attrs import define, frozen
 from twisted.internet.defer import Deferred, DeferredList, FirstError
+from twisted.python.failure import Failure
 
 from ...deferreds import OneShot
 from ..serving.fair_places import UNKNOWN, Occupant, most_expendable
@@ -29,6 +32,8 @@ _Key = tuple[str, object]
 LARGEST_KEPT = 2 << 20
 """Bytes of answers that are kept, to be given again."""
 SMALLEST_COMPRESSED = 1000
+_MOST_FAILED = 3
+"""Makings that failed, after which each who waited makes their own."""
 _ENTRY = 500
 """Bytes of an answer without its body and its address."""
 _COMPRESSIBLE = ("text/", "application/json", "image/svg", "application/atom")
@@ -74,6 +79,17 @@ class _KeptReply:
     occupant: Occupant
 
 
+@frozen
+class _Made:
+    """
+    How a making ended: with *prepared* for all who wait; None: with nothing that several may have.  *failed*: with an
+    exception.
+    """
+
+    prepared: PreparedReply | None = None
+    failed: bool = False
+
+
 class KeptReplies:
     """
     The answers of the last seconds, so that many who look at the same page cost as much as one; at most `LARGEST_KEPT`
@@ -86,8 +102,8 @@ class KeptReplies:
         self._turns = turns
         self._replies: OrderedDict[str, _KeptReply] = OrderedDict()
         # Of answers that nobody has a turn for yet: fires with the end of the making.
-        self._wanted: dict[_Key, OneShot[OneShot[None]]] = {}
-        self._making: dict[_Key, OneShot[None]] = {}
+        self._wanted: dict[_Key, OneShot[OneShot[_Made]]] = {}
+        self._making: dict[_Key, OneShot[_Made]] = {}
         self._sizes: Counter[Occupant] = Counter()
 
     def __len__(self) -> int:
@@ -143,25 +159,25 @@ class KeptReplies:
     ) -> PreparedReply | Streamed:
         """
         The kept answer, or that of *make*, in a turn of *occupant*, which is kept for *seconds* if it is a whole page.
-        Of several callers for the same *version*, the one whose turn comes first makes it; the others make their own
-        only if there is nothing to keep then.
+        Of several callers for the same *version*, the one whose turn comes first makes it, also if they hang up; the
+        others make their own only if it is nothing to keep.
         """
-        if (kept := self.get(address, version)) is not None:
-            return kept
         key = (address, version)
-        made = self._making.get(key) or await self._turn_or_made(key, occupant)
-        if made is None:
-            return await self._make_for_all(key, seconds, occupant, make)
-        await made.wait()
-        if (kept := self.get(address, version)) is not None:
-            return kept
+        for _ in range(_MOST_FAILED):
+            if (kept := self.get(address, version)) is not None:
+                return kept
+            making = self._making.get(key) or await self._turn_or_made(key, occupant)
+            if making is None:
+                return await _unless_gone(self._make_for_all(key, seconds, occupant, make))
+            made = await making.wait()
+            if made.prepared is not None:
+                return made.prepared
+            if not made.failed:
+                break
         await self._turns.begin(occupant)
-        try:
-            return _prepared(await make())
-        finally:
-            self._turns.end(occupant)
+        return await _unless_gone(self._make_own(occupant, make))
 
-    async def _turn_or_made(self, key: _Key, occupant: Occupant) -> OneShot[None] | None:
+    async def _turn_or_made(self, key: _Key, occupant: Occupant) -> OneShot[_Made] | None:
         """
         Wait until it is the turn of *occupant*: None; or until somebody else makes the answer *key*: the end of that.
         """
@@ -171,7 +187,7 @@ class KeptReplies:
         turn = self._turns.begin(occupant)
         either: list[Deferred[Any]] = [turn, begun]
         try:
-            made: OneShot[None] | None
+            made: OneShot[_Made] | None
             made, _ = await DeferredList(either, fireOnOneCallback=True, fireOnOneErrback=True, consumeErrors=True)
         except FirstError as error:
             begun.cancel()
@@ -186,20 +202,47 @@ class KeptReplies:
         """
         Make the answer *key* in a turn of *occupant*, which has begun.
         """
-        made = self._making[key] = OneShot()
+        making = self._making[key] = OneShot()
         if (wanted := self._wanted.pop(key, None)) is not None:
-            wanted.fire(made)
+            wanted.fire(making)
+        made = _Made(failed=True)
         try:
             found = _prepared(await make())
+            made = _Made()
             if isinstance(found, PreparedReply) and found.reply.status == 200:
+                made = _Made(found)
                 self.expire()
                 self.keep(*key, self._clock() + seconds, found, occupant)
             return found
         finally:
-            # Also when this caller hung up.
             del self._making[key]
-            made.fire(None)
+            making.fire(made)
             self._turns.end(occupant)
+
+    async def _make_own(self, occupant: Occupant, make: Make) -> PreparedReply | Streamed:
+        """
+        Make an answer for one caller alone, in a turn of *occupant*, which has begun.
+        """
+        try:
+            return _prepared(await make())
+        finally:
+            self._turns.end(occupant)
+
+
+async def _unless_gone(making: Coroutine[Deferred[Any], Any, PreparedReply | Streamed]) -> PreparedReply | Streamed:
+    """
+    What *making* makes, which runs to its end, as in `shielded`.  What streams is closed if its caller has gone.
+    """
+    ended: OneShot[PreparedReply | Streamed] = OneShot()
+    answer = ended.wait()
+
+    def end(result: PreparedReply | Streamed | Failure) -> None:
+        if isinstance(result, Streamed) and not ended.waiting:
+            result.close()
+        ended.fire(result)
+
+    Deferred.fromCoroutine(making).addBoth(end)  # type: ignore[unused-awaitable]  # *answer* tells of it
+    return await answer
 
 
 def _size(address: str, prepared: PreparedReply) -> int:
