@@ -22,6 +22,10 @@ SUBMITTED = "Submit"
 """
 The source of properties from a submitting client.  Properties of the configuration take precedence over them.
 """
+OF_ONE_SUBMISSION = "Package"
+"""
+The source of properties that belong to one submission alone, like the number of its job.  A rebuild does not have them.
+"""
 OF_THE_BUILD = frozenset(
     {
         *("buildername", "buildnumber", "slavename", "workername", "scheduler", "requestid"),

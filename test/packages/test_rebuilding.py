@@ -19,7 +19,7 @@ from buildbot_lite.master.grants.verbs import SUBMIT
 from buildbot_lite.model.spec import Download
 from buildbot_lite.packages.building import same_packages
 from buildbot_lite.packages.records.job_states import JobState
-from buildbot_lite.storage.records import buildsets
+from buildbot_lite.storage.records import builds, buildsets
 from buildbot_lite.storage.records.grants import Grant, GrantLimits
 
 from .package_slave import DEB
@@ -89,6 +89,17 @@ class RebuildingTests(QuestionCase):
             self.assertEqual(buildset.properties["package_job"], [job.id, "Package"])
         self.assertEqual(self.job(2).state, JobState.FINISHED)
         self.assertEqual(self.tree("bookworm", "greet"), ["1.0+farm1"])
+
+    def test_one_build(self) -> None:
+        """
+        A single build that is made again belongs to no job, and so has not the number of the first one's.
+        """
+        build = self.harness.read(partial(builds.by_number, builder="bookworm-amd64", number=1))
+        again = self.harness.done(self.farm.forcing.rebuild(build))
+        buildset = self.harness.read(partial(buildsets.get, id=self.job(1).buildset))
+        expected = {name: tuple(pair) for name, pair in buildset.properties.items() if name != "package_job"}
+        self.assertIn("package_job", buildset.properties)
+        self.assertEqual(again.buildset.properties, expected)
 
     def test_different(self) -> None:
         """

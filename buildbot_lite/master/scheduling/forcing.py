@@ -14,6 +14,7 @@ from ...errors import (
     PropertyError,
 )
 from ...model.properties import (
+    OF_ONE_SUBMISSION,
     OF_THE_BUILD,
     Json,
     Properties,
@@ -151,7 +152,8 @@ class Forcing:
 
     async def rebuild(self, build: Build, *, by_grant: int | None = None) -> SubmittedBuildset:
         """
-        Request *build* again: the same sources at the revision that it built, the same properties, patch or file.
+        Request *build* again: the same sources at the revision that it built, the same patch or file, and the same
+        properties but for those that belong to one submission alone.
         """
         if build.builder not in self._generations.config.builders:
             raise NotFoundError(f"The builder {build.builder} is not in master.cfg any more.")
@@ -166,7 +168,11 @@ class Forcing:
                 scheduler=buildset.scheduler,
                 builders=[build.builder],
                 reason=f"rebuild of {build.builder}/{build.number}",
-                properties={name: (value, origin) for name, (value, origin) in buildset.properties.items()},
+                properties={
+                    name: (value, origin)
+                    for name, (value, origin) in buildset.properties.items()
+                    if origin != OF_ONE_SUBMISSION
+                },
                 source=source_of(stamps, **marks_of(buildset.source)),
                 input=buildset.input,
                 priority=request.priority,

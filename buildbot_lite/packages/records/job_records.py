@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from attrs import evolve
 from sqlalchemy import Connection, bindparam, delete, select, update
 
+from ...model.properties import OF_ONE_SUBMISSION
 from ...storage.records import buildsets, feed
 from ...storage.records.retention import RetentionHolder
 from ...storage.statements import Query, Statement, inserting, to_json
@@ -108,7 +109,7 @@ def add(connection: Connection, new: NewJob, now: float) -> Job:
         "origin": origin_text(new.origin),
     }
     id = _ADD.number(connection, **values)
-    buildsets.set_property(connection, new.buildset, JOB_NUMBER, id, "Package")
+    buildsets.set_property(connection, new.buildset, JOB_NUMBER, id, OF_ONE_SUBMISSION)
     _add_arches(connection, id, new.builders, new.skipped, now)
     if id % PRUNED_EVERY == 0:
         prune(connection)
