@@ -171,6 +171,26 @@ class WebFurlsTests(AdminDeskCase):
         self.assertEqual(self.asked_by(self.own_grant(), "end-sessions"), {"ended": 1})
         self.assertRaises(RevokedError, self.harness.farm.grants.in_force, session)
 
+    def test_sessions_go_on_after_an_interrupted_call(self) -> None:
+        """
+        Promise 10.7: a master that was killed during `rotate "web pages"`, after it had written the file, has two
+        strings; the next `rotate` keeps the sessions of both.
+        """
+        self.make_web()
+        for _ in range(2):
+            code = self.ask("web-code")["code"]
+            newest = max(each.id for each in self.harness.farm.grants.all_of("watch", "farm"))
+            self.asked_by(newest, "redeem", code=code)
+            grants = self.harness.farm.grants
+            self.harness.done(grants.hand_out("watch", "farm", name=BESIDE_MASTER, label=WEB_PAGES))
+            self.restart()
+        self.ask("rotate", name=WEB_PAGES)
+        for _ in range(2):
+            other = self.ask("grant", to="watch", web=True)["grant"]["grant"]
+            self.assertEqual(self.asked_by(other, "end-sessions"), {"ended": 0})
+            self.restart()
+        self.assertEqual(self.asked_by(self.own_grant(), "end-sessions"), {"ended": 2})
+
     def own_grant(self) -> int:
         """
         The number of the watch grant of the web process beside the master.

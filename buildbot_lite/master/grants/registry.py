@@ -246,31 +246,36 @@ class GrantRegistry:
         """
         self._live.prefer(grant)
 
-    async def rename(self, verb: str, object: str, name: str, to: str) -> None:
-        """
-        Call the grants in force for *verb* and *object* that are called *name* by the name *to*.
-        """
-        found = [each for each in self.all_of(verb, object) if each.name == name]
-        for each in found:
-            self._change(evolve(each, name=to))
-
-        def write(connection: Connection) -> None:
-            for each in found:
-                records_of_grants.rename(connection, each.id, to)
-
-        await self._records.write(write)
-
     async def revoke(self, grant: Grant) -> None:
         """
         Revoke *grant* and cut its links at once, before the record is written.
         """
+        await self.replace([grant])
+
+    async def replace(self, grants: Sequence[Grant], renamed: Sequence[Grant] = (), to: str = "") -> None:
+        """
+        Revoke *grants*, as `revoke` does, and in the same transaction call those of *renamed* by the name *to*.
+        """
+        for each in renamed:
+            self._change(evolve(each, name=to))
+        for each in grants:
+            self._cut(each)
+        now = self._wall()
+
+        def write(connection: Connection) -> None:
+            for each in renamed:
+                records_of_grants.rename(connection, each.id, to)
+            for each in grants:
+                records_of_grants.revoke(connection, each.id, now)
+
+        await self._records.write(write)
+
+    def _cut(self, grant: Grant) -> None:
         live = self._live.of_digest(grant.digest)
         self._live.revoke(grant)
         if live is not None and live.revocable is not None:
             live.revocable.revoke()
         self._revoked.tell(grant.id)
-        now = self._wall()
-        await self._records.write(lambda connection: records_of_grants.revoke(connection, grant.id, now))
 
     def on_revoked(self, callback: Callable[[int], object]) -> Callable[[], None]:
         """

@@ -17,7 +17,7 @@ on another machine, is handed out (``grant watch --web``), has that label, too, 
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -104,13 +104,18 @@ class WebFurls:
                 except BaseException:
                     await self._grants.revoke(new)
                     raise
-                if own is not None:
-                    # Those of its sessions, which go on: else another web process would take them for nobody's.
-                    await self._grants.rename(CONTROL, FARM, f"{SESSION_OF}{own.id}", f"{SESSION_OF}{new.id}")
-                for grant in old:
-                    await self._grants.revoke(grant)
+                # Of several, an earlier call was interrupted before it renamed the sessions of the first.
+                openers = [each for each in old if each.name == BESIDE_MASTER or each == own]
+                await self._grants.replace(old, self._sessions_of(openers), f"{SESSION_OF}{new.id}")
                 revoked += old
         return revoked
+
+    def _sessions_of(self, openers: Sequence[Grant]) -> list[Grant]:
+        """
+        The grants of the sessions of *openers*.  They go on, and another web process would take them for nobody's.
+        """
+        names = {f"{SESSION_OF}{each.id}" for each in openers}
+        return [each for each in self._grants.all_of(CONTROL, FARM) if each.name in names]
 
     def _is_there(self) -> bool:
         path = os.path.join(self._directory, TAC)
