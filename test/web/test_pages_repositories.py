@@ -6,12 +6,12 @@ import base64
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 from unittest.mock import patch
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
@@ -21,6 +21,7 @@ from buildbot_lite.web import dispatcher
 from buildbot_lite.web.farm import public_files, published_packages
 from buildbot_lite.web.farm.master_watch import FarmChange
 from buildbot_lite.web.farm.public_files import MOST_SEGMENTS, PublicFile, open_public
+from buildbot_lite.web.farm.published_packages import PackageList, PublishedPackages
 from buildbot_lite.web.farm.stored_farm import Places
 from buildbot_lite.web.pages import packages, repositories
 from buildbot_lite.web.replies import reading_rights
@@ -222,16 +223,72 @@ class RepositoriesTests(PagesCase):
         """
         target: dict[str, Any] = {"target": "t", "kind": "DebTarget", "arches": ["amd64"], "paused": None, "jobs": {}}
         self.master.answers["package-targets"] = {"targets": [target]}
-        self.publish("public-2-00000000", {"new_1_all.deb": "1"})
-        record = self.place / "snapshots" / "public-2-00000000" / "snapshot.json"
-        for text in ("[]", "{", '{"packages": {"x": 1}}', '{"packages": []}', None):
+        for number, text in enumerate(("[]", "{", '{"packages": {"x": 1}}', '{"packages": []}', None), 2):
+            self.publish(f"public-{number}-00000000", {"new_1_all.deb": "1"})
+            record = self.place / "snapshots" / f"public-{number}-00000000" / "snapshot.json"
             record.write_text(text) if text is not None else record.unlink()
-            self.clock.advance(10)
             page = self.get("/packages/targets/t")
             self.assertEqual((page.status, "Source packages" in page.text), (200, True), text)
-        self.publish("public-2-00000000", {"new_1_all.deb": "1"})
+        self.publish("public-9-00000000", {"new_1_all.deb": "1"})
         with patch.object(published_packages, "LARGEST_RECORD", 100):
             self.assertIn("Source packages", self.get("/packages/targets/t").text)
+
+    def test_kept_packages(self) -> None:
+        """
+        Records are read one at a time, and each once while what is kept is not too much: also one that is damaged, but
+        not one that cannot be read at the moment.
+        """
+        reads: list[Deferred[None]] = []
+
+        def in_thread(function: Callable[[], PackageList | None]) -> Deferred[PackageList | None]:
+            reads.append(Deferred())
+            return reads[-1].addCallback(lambda _: function())
+
+        def asked(name: str) -> Deferred[PackageList | None]:
+            return Deferred.fromCoroutine(published.of(str(self.place.parent / name)))
+
+        published, root = PublishedPackages(in_thread), self.place.parent
+        for name in ("a", "b", "c", "damaged", "gone"):
+            self.place = root / name
+            self.place.mkdir()
+            (self.place / "public").symlink_to("nowhere")
+            self.publish(SNAPSHOT, {"new_1_all.deb": "1"})
+        (root / "damaged" / "snapshots" / SNAPSHOT / "snapshot.json").write_text("{")
+        (root / "gone" / "snapshots" / SNAPSHOT / "snapshot.json").unlink()
+        waiting = [asked(name) for name in ("a", "b", "c", "damaged", "gone")]
+        for number, each in enumerate(waiting, 1):
+            self.assertEqual(len(reads), number)
+            reads[-1].callback(None)
+            self.assertEqual(self.successResultOf(each) is None, number > 3)
+        for name in ("a", "b", "c", "damaged"):
+            self.successResultOf(asked(name))
+        self.assertEqual(len(reads), 5)
+        self.assertNoResult(asked("gone"))
+        self.assertEqual(len(reads), 6)
+
+    def test_bytes_of_packages(self) -> None:
+        """
+        Of too many bytes of records, those that were not asked for for the longest are dropped.
+        """
+        read: list[str] = []
+
+        def in_thread(function: Callable[[], PackageList | None]) -> Deferred[PackageList | None]:
+            read.append("x")
+            return succeed(function())
+
+        published, root = PublishedPackages(in_thread), self.place.parent
+        for name in ("a", "b", "c"):
+            self.place = root / name
+            self.place.mkdir()
+            (self.place / "public").symlink_to("nowhere")
+            self.publish(SNAPSHOT, {"new_1_all.deb": "1"})
+        size = (self.place / "snapshots" / SNAPSHOT / "snapshot.json").stat().st_size
+        self.patch(published_packages, "MOST_KEPT", 2 * size)
+        counts = []
+        for name in ("a", "b", "a", "c", "a", "b"):
+            self.successResultOf(Deferred.fromCoroutine(published.of(str(root / name))))
+            counts.append(len(read))
+        self.assertEqual(counts, [1, 2, 2, 3, 3, 4])
 
     def test_private(self) -> None:
         """

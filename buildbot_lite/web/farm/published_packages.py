@@ -17,17 +17,17 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from attrs import field, frozen
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
 
 from ...deferreds import SharedWork
 from ...errors import NotFoundError, StorageError
 from ...packages.repositories.snapshots import RECORD, architecture_of, package_of
 from .public_files import public_snapshot
 
-LARGEST_RECORD = 8 << 20
-"""Bytes of a record that is read: about 20,000 packages, which take 30 MB while they are read."""
-MOST_KEPT = 2
-"""Repositories whose packages are kept in memory."""
+LARGEST_RECORD = 4 << 20
+"""Bytes of a record that is read: about 10,000 packages, which take 20 MB while they are read."""
+MOST_KEPT = 8 << 20
+"""Bytes of the records whose packages are kept in memory."""
 
 
 @frozen
@@ -56,10 +56,12 @@ class PublishedVersion:
 @frozen
 class PackageList:
     """
-    The packages of a repository: *versions* in the order of the names, the one that was added last first.
+    The packages of a repository: *versions* in the order of the names, the one that was added last first.  *size*:
+    bytes of the record that lists them.
     """
 
     versions: Sequence[PublishedVersion]
+    size: int
 
     def page(self, text: str, after: str, most: int) -> tuple[Sequence[PublishedVersion], str | None]:
         """
@@ -80,13 +82,15 @@ Read = Callable[[], PackageList | None]
 
 class PublishedPackages:
     """
-    The packages of repositories.  *in_thread*: runs a function in a thread.
+    The packages of repositories.  *in_thread*: runs a function in a thread; of those that read a record, one at a time.
     """
 
     def __init__(self, in_thread: Callable[[Read], Deferred[PackageList | None]]) -> None:
         self._in_thread = in_thread
         self._reading: SharedWork[str, PackageList | None] = SharedWork()
-        self._kept: OrderedDict[str, tuple[str, PackageList]] = OrderedDict()
+        self._one_at_a_time = DeferredLock()
+        # Of each directory, its snapshot and what was found there, also if that is nothing.
+        self._kept: OrderedDict[str, tuple[str, PackageList | None]] = OrderedDict()
 
     async def of(self, directory: str) -> PackageList | None:
         """
@@ -102,23 +106,28 @@ class PublishedPackages:
         return await self._reading.begun(snapshot, lambda: self._read(directory, snapshot)).wait()
 
     async def _read(self, directory: str, snapshot: str) -> PackageList | None:
-        found = await self._in_thread(lambda: read_packages(snapshot))
-        if found is not None:
-            self._kept[directory] = snapshot, found
-            while len(self._kept) > MOST_KEPT:
-                self._kept.popitem(last=False)
+        try:
+            found = await self._one_at_a_time.run(self._in_thread, lambda: read_packages(snapshot))
+        except OSError:
+            # Perhaps only at this moment.
+            return None
+        self._kept[directory] = snapshot, found
+        self._kept.move_to_end(directory)
+        while sum(each.size for _, each in self._kept.values() if each is not None) > MOST_KEPT:
+            self._kept.popitem(last=False)
         return found
 
 
 def read_packages(snapshot: str) -> PackageList | None:
     """
-    The packages in the directory *snapshot*; None if its record is gone, is too long, or cannot be understood.
+    The packages in the directory *snapshot*; None if its record is too long, or cannot be understood.  `OSError` if it
+    cannot be read.
     """
+    with open(os.path.join(snapshot, RECORD), "rb") as file:
+        data = file.read(LARGEST_RECORD + 1)
+    if len(data) > LARGEST_RECORD:
+        return None
     try:
-        with open(os.path.join(snapshot, RECORD), "rb") as file:
-            data = file.read(LARGEST_RECORD + 1)
-        if len(data) > LARGEST_RECORD:
-            return None
         record = json.loads(data)
         found: dict[tuple[str, str], PublishedVersion] = {}
         for name, (size, _) in reversed(record["packages"].items()):
@@ -128,8 +137,8 @@ def read_packages(snapshot: str) -> PackageList | None:
                 (package, version), PublishedVersion(package, version, record["sources"].get(name, ""))
             )
             one.files.append(PublishedFile(architecture_of(name), f"{place}/{name}", size))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, NotFoundError, StorageError):
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, NotFoundError, StorageError):
         return None
     for one in found.values():
         one.files.sort(key=lambda each: each.architecture)
-    return PackageList(sorted(found.values(), key=lambda each: each.name))
+    return PackageList(sorted(found.values(), key=lambda each: each.name), len(data))
