@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from errno import ENOENT
-from threading import Event
+from threading import Event, Thread
 from typing import IO
 
 from attrs import frozen
@@ -31,6 +31,8 @@ LONGEST_COMPLAINT = 300
 """Characters."""
 TO_END = 5.0
 """Seconds between SIGTERM, after which git removes its locks, and SIGKILL."""
+TO_BE_KILLED = 30.0
+"""Seconds after SIGKILL in which a program ends that can be killed; one that has become another user's cannot."""
 LOOK_ENDED = 0.02
 """Seconds between two checks whether a program has ended that was told to."""
 PIECE = 1 << 16
@@ -93,7 +95,8 @@ def last_complaint(errors: bytes) -> str:
 def run_here(program: ChildProgram, unwanted: Event) -> Ran:
     """
     Run *program* in this thread; end it when *unwanted* is set.  When the program has ended, the processes that it left
-    are killed, unless they made sessions of their own (setsid(2)).
+    are killed, unless they made sessions of their own (setsid(2)) or are another user's.  `ProgramError` when it takes
+    too long or, as another user's, cannot be ended.
     """
     with tempfile.TemporaryFile() as stdin:
         stdin.write(program.stdin)
@@ -119,8 +122,15 @@ def run_here(program: ChildProgram, unwanted: Event) -> Ran:
                 else program.argv[0]
             )
             raise ConfigError(f"The program {name!r:.200} cannot be run: {error.strerror}.") from None
-    with process:
+    try:
         return _watched(process, program, unwanted)
+    finally:
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+        if process.returncode is None:
+            # Its exit code is taken whenever it ends; nobody waits for that.
+            Thread(target=process.wait, name=f"waiting for process {process.pid}", daemon=True).start()
 
 
 def _watched(process: "subprocess.Popen[bytes]", program: ChildProgram, unwanted: Event) -> Ran:
@@ -149,9 +159,11 @@ def _watched(process: "subprocess.Popen[bytes]", program: ChildProgram, unwanted
             if not selector.get_map():
                 pause = LOOK_ENDED  # it has closed its output, and may still run
         late = time.monotonic() > deadline and not _has_ended(process)
-        _end(process)
+        gone = _end(process)
     if late:
         raise ProgramError(f"{program.argv[0]} did not end within {program.seconds:.0f} s.")
+    if not gone:
+        raise ProgramError(f"{program.argv[0]} cannot be ended, and may still run.")
     return Ran(process.wait(), bytes(output[: program.largest]), bytes(errors), len(output) > program.largest)
 
 
@@ -168,16 +180,28 @@ def _has_ended(process: "subprocess.Popen[bytes]") -> bool:
     return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def _end(process: "subprocess.Popen[bytes]") -> bool:
     """
-    End the program and its descendants.
+    End the program and its descendants.  False if the program cannot be ended.
     """
     if not _has_ended(process):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        until = time.monotonic() + TO_END
-        while not _has_ended(process) and time.monotonic() < until:
-            time.sleep(LOOK_ENDED)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+        _signal(process, signal.SIGTERM)
+        _ends_within(process, TO_END)
+    _signal(process, signal.SIGKILL)
+    if not _ends_within(process, TO_BE_KILLED):
+        return False
     process.wait()
+    return True
+
+
+def _signal(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
+    # It may have become another user's, as with "exec sudo …".
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+def _ends_within(process: "subprocess.Popen[bytes]", seconds: float) -> bool:
+    until = time.monotonic() + seconds
+    while not (ended := _has_ended(process)) and time.monotonic() < until:
+        time.sleep(LOOK_ENDED)
+    return ended

@@ -3,14 +3,16 @@ Programs that the master runs on its own machine.
 """
 
 import os
+from errno import EPERM
 from select import select
-from signal import SIGTERM
+from signal import SIGKILL, SIGTERM
 from tempfile import TemporaryDirectory
 from threading import Event
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite import child_programs
 from buildbot_lite.child_programs import (
     LARGEST_ERRORS,
     LARGEST_OUTPUT,
@@ -111,6 +113,37 @@ class ProgramTests(SynchronousTestCase):
             # The end of the pipe comes with the end of all that had it open.
             self.assertEqual(select([reader], [], [], 60.0)[0], [reader])
             self.assertEqual(os.read(reader, 1), b"")
+
+    def test_of_another_user(self) -> None:
+        """
+        A program that has become another user's, so that no signal is permitted, has its exit code when it ends; when
+        it is to be ended, nobody waits for it without end.
+        """
+
+        def refused(group: int, number: int) -> None:
+            raise PermissionError(EPERM, os.strerror(EPERM))
+
+        self.patch(os, "killpg", refused)
+        for seconds in ("TO_END", "TO_BE_KILLED"):
+            self.patch(child_programs, seconds, 0.1)
+        self.assertEqual(self.run_shell("echo done; exit 3"), Ran(3, b"done\n", b""))
+        unwanted = Event()
+        unwanted.set()
+        cases: list[tuple[dict[str, Any], str]] = [
+            ({"seconds": 0.3}, "/bin/sh did not end within 0 s."),
+            ({"unwanted": unwanted}, "/bin/sh cannot be ended, and may still run."),
+        ]
+        for bounds, sentence in cases:
+            with TemporaryDirectory() as directory:
+                pipe = os.path.join(directory, "pipe")
+                os.mkfifo(pipe)
+                # Who has it open for both need not wait for the other end.
+                reader = os.open(pipe, os.O_RDWR)
+                self.addCleanup(os.close, reader)
+                with self.assertRaises(ProgramError) as caught:
+                    self.run_shell(f"echo $$ >{pipe}; exec sleep 1000", **bounds)
+                os.kill(int(os.read(reader, 100)), SIGKILL)
+            self.assertEqual(str(caught.exception), sentence)
 
     def test_unwanted(self) -> None:
         """
