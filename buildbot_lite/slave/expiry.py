@@ -77,8 +77,13 @@ class Expiry:
     async def _look(self) -> None:
         while True:
             await deferLater(self._clock, LOOK_EVERY)
-            if await self._in_thread(self._expired):
-                await self._remove()
+            try:
+                if await self._in_thread(self._expired):
+                    await self._remove()
+            except CancelledError:  # stopped
+                raise
+            except Exception:  # noqa: BLE001 - whatever it is, it may be over at the next look
+                self._log.failure("looking for what has expired; trying again later")
 
     async def _remove(self) -> None:
         try:

@@ -3,6 +3,7 @@ The removal of what a slave keeps for a time.
 """
 
 import os
+from errno import EMFILE
 from pathlib import Path
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -25,6 +26,7 @@ class ExpiryTests(SynchronousTestCase):
         self.clock = Clock()
         self.over = False
         self.looks = 0
+        self.errors: list[Exception] = []
         self.script = "echo $NAME >>removed"
 
     def made(self) -> Expiry:
@@ -48,6 +50,8 @@ class ExpiryTests(SynchronousTestCase):
         Whether the time of anything is over.
         """
         self.looks += 1
+        if self.errors:
+            raise self.errors.pop()
         return self.over
 
     def removed(self) -> str:
@@ -84,6 +88,28 @@ class ExpiryTests(SynchronousTestCase):
         self.script = "echo again >>removed"
         self.clock.advance(LOOK_EVERY)
         self.assertEqual(self.removed(), "again\n")
+
+    def test_no_look(self) -> None:
+        """
+        Promise 9.4: after a look or a removal that fails, whatever the reason, the next one comes at its time.
+        """
+        expiry = self.made()
+        self.over = True
+        self.errors = [OSError(EMFILE, "Too many open files"), ValueError("?")]
+        for error in (ValueError, OSError):
+            self.clock.advance(LOOK_EVERY)
+            self.assertEqual(len(self.flushLoggedErrors(error)), 1)
+        words = expiry._words
+
+        def none() -> list[str]:
+            raise KeyError
+
+        expiry._words = none
+        self.clock.advance(LOOK_EVERY)
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+        expiry._words = words
+        self.clock.advance(LOOK_EVERY)
+        self.assertEqual((self.looks, self.removed()), (4, "root\n"))
 
     def test_stopped_meanwhile(self) -> None:
         """
