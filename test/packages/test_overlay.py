@@ -328,6 +328,24 @@ class OverlayProgramTests(SynchronousTestCase):
         self.assertNotEqual((self.bases / "current").readlink().name, self.base.name)
         self.assertFalse((self.bases / ".failed").exists())
 
+    def test_hanging_mirror(self) -> None:
+        """
+        Promise 9.4: a mirror that does not answer holds a build up for a time only, when there is an old base; the next
+        build uses that one at once, also if this one was killed.
+        """
+        programs = self.slave / "programs"
+        programs.mkdir()
+        seen = self.slave / "seen"
+        mmdebstrap = programs / "mmdebstrap"
+        mmdebstrap.write_text(f"#!/bin/sh\nls -A {self.bases} >>{seen}\nexec sleep 1000\n")
+        mmdebstrap.chmod(0o755)
+        self.environment["PATH"] = f"{programs}:{os.environ['PATH']}"
+        os.utime(f"{self.base}.made", (0, 86400))
+        for _ in range(2):
+            code, said = self.run_words([word.replace("LONGEST_AGAIN=1200", "LONGEST_AGAIN=1") for word in self.begin])
+            self.assertEqual((code, "could not be made again" in said), (0, True), said)
+        self.assertEqual(seen.read_text().split().count(".failed"), 1)
+
     def test_unused(self) -> None:
         """
         Promise 9.4: bases of another kind that no build has begun with for four weeks are removed, unless a root uses

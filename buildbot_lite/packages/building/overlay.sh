@@ -39,6 +39,10 @@ UNUSED_DAYS=28
 # Seconds after a failure to make a base again, in which builds use the old one without another attempt.
 RETRY_AFTER=600
 
+# Seconds that making a base again may take, because there is an old one.
+LONGEST_AGAIN=1200
+limit=
+
 # People read these sentences in their terminals, too.
 fail() { # CODE SENTENCE
     echo "$2" >&2
@@ -139,10 +143,13 @@ age() { # FILE
 # The mirror may be away, and most builds do not need it.
 make_base_again() {
     if [ ! -e "$bases/.failed" ] || [ "$(age "$bases/.failed")" -ge $RETRY_AFTER ]; then
+        # Before the attempt: this build may be killed meanwhile.
+        : >"$bases/.failed"
         # In a condition, the shell would ignore the failures of single commands.
         set +e
         (
             set -e
+            limit="timeout --kill-after=60 $LONGEST_AGAIN"
             make_base
         )
         code=$?
@@ -167,7 +174,7 @@ make_base() {
     echo "making a root of $suite for $arch" >&2
     # With --force-unsafe-io, dpkg does not wait for the disk after each package, neither here nor in the roots over this
     # base: all of it can be made again.
-    TMPDIR=$temporary $enter mmdebstrap --quiet --variant=buildd --mode=$mode --architectures="$arch" --skip=cleanup/apt/lists \
+    TMPDIR=$temporary $limit $enter mmdebstrap --quiet --variant=buildd --mode=$mode --architectures="$arch" --skip=cleanup/apt/lists \
         ${packages:+"--include=$packages"} --aptopt='Acquire::Languages "none"' \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
         --dpkgopt=force-unsafe-io \
