@@ -15,6 +15,7 @@ from buildbot_lite.status.build_documents import PageOfChanges
 from buildbot_lite.storage import schema
 from buildbot_lite.storage.records import history
 from buildbot_lite.storage.records.history import Filter
+from buildbot_lite.web.pages import farm
 from buildbot_lite.web.pages import waterfall as pages_waterfall
 from buildbot_lite.web.pages.changes import LEAST_CHANGES
 from buildbot_lite.web.pages.farm import MOST_ROWS
@@ -72,7 +73,8 @@ class StretchTests(PagesCase):
 
     def test_busy_first(self) -> None:
         """
-        Of very many builders, those that build or wait come first, in their order.
+        Of very many builders, those that build or wait come first on the first page, in their order; through all pages
+        the others keep their order, so that none is missing when those that build or wait change.
         """
         self._with_builders(MOST_ROWS + 5)
         name = f"b{MOST_ROWS + 3}"
@@ -80,8 +82,17 @@ class StretchTests(PagesCase):
         waits = {"builder": f"b{MOST_ROWS + 1}", "why": {"kind": "busy", "sentence": "busy"}, "submitted": 1.0}
         self.master.answers["status"] = {"waiting": [waits], "waiting_total": 1, "slaves": [], "running": []}
         rows = self._rows(self.get("/").text)
-        self.assertEqual(rows[:3], [f"b{MOST_ROWS + 1}", name, "b0"])
-        self.assertEqual(len(rows), MOST_ROWS)
+        first = [f"b{each}" for each in range(MOST_ROWS)]
+        self.assertEqual(rows, [f"b{MOST_ROWS + 1}", name, *first])
+        further = [f"b{MOST_ROWS + each}" for each in range(5)]
+        for builder in ("b5", f"b{MOST_ROWS + 2}"):
+            self.assertEqual(self._rows(self.get(f"/?from={MOST_ROWS}").text), further)
+            self.master.answers["status"] = {"waiting": [{**waits, "builder": builder}], "waiting_total": 1}
+            self.clock.advance(10)
+        self.assertEqual(self._rows(self.get("/").text)[:3], [further[2], name, "b0"])
+        self.patch(farm, "MOST_BUSY", 1)
+        self.clock.advance(10)
+        self.assertEqual(self._rows(self.get("/").text), [further[2], *first])
 
     def test_last_result(self) -> None:
         """

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 from sqlalchemy import Connection
 
 from ...storage.records import cells
@@ -21,6 +21,8 @@ CELLS = 12
 """Results in the row of a builder."""
 MOST_ROWS = 200
 """Builders on one page."""
+MOST_BUSY = 100
+"""Builders of further pages that are on the first one as well, because they build or wait."""
 MOST_BUILDERS = 1000
 """Builders whose last results are looked at by the filter."""
 MOST_GROUPS = 30
@@ -116,7 +118,7 @@ def _read(
 ) -> _Snapshot:
     """
     What is shown of the builders in *www*, of which those in *waits* have requests that wait.  If they are more than a
-    page has, those that build or wait are on the first one.
+    page has, the first one begins with those that build or wait.
     """
     known: Sequence[Document] | None = www.get("builders")
     if known is None:
@@ -129,10 +131,10 @@ def _read(
         ended = _ended(connection, passing[:MOST_BUILDERS])
         passing = [each for each in passing if _last_result(ended.get(each["builder"], ())) == wanted.result]
     running = cells.running(connection)
-    if len(passing) > MOST_ROWS:
-        busy = {each.builder for each in running} | {*waits}
-        passing.sort(key=lambda each: each["builder"] not in busy)
     shown = stretch(asked, passing, MOST_ROWS)
+    if shown.newer is None and shown.older is not None:
+        busy = {each.builder for each in running} | {*waits}
+        shown = evolve(shown, rows=_busy_first(passing, busy))
     return _Snapshot(
         len(known),
         sorted({tag for each in known for tag in each.get("tags", ())}),
@@ -141,6 +143,16 @@ def _read(
         running,
         cells.running_steps(connection),
     )
+
+
+def _busy_first(builders: Sequence[Document], busy: Collection[str]) -> Sequence[Document]:
+    """
+    The rows of the first page of *builders*: with those that are *busy*, also of further pages, before the others.
+    They keep their places on those pages, so that nobody who goes through them misses one that is idle meanwhile.
+    """
+    further = [each for each in builders[MOST_ROWS:] if each["builder"] in busy]
+    shown = [*builders[:MOST_ROWS], *further[:MOST_BUSY]]
+    return sorted(shown, key=lambda each: each["builder"] not in busy)
 
 
 def _ended(connection: Connection, builders: Sequence[Document]) -> dict[str, Sequence[BuildCell]]:
