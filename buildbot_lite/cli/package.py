@@ -22,7 +22,7 @@ from .package_git import built_of_git
 from .package_rebuild import rebuild
 from .package_shell import shell
 from .package_signing import COMMANDS as SIGNING_COMMANDS
-from .package_words import asked_revision
+from .package_words import JobNumber, asked_revision
 from .submitted import ADVICE, submit_furl
 
 commands = Commands()
@@ -54,7 +54,7 @@ def package() -> None:
 @click.option(
     "--priority", type=int, metavar="N", help="Below 0: after other jobs; above: before them, if the string permits it."
 )
-@click.option("--after", type=click.IntRange(1), metavar="JOB", help="Begin when the packages of JOB are there.")
+@click.option("--after", type=JobNumber(1), metavar="JOB", help="Begin when the packages of JOB are there.")
 def build(farm: FarmClient, words: tuple[str, ...], revision: str | None, no_wait: bool, **options: Any) -> Any:
     """
     Build source packages for each architecture that applies, and show the logs, each line after its builder's name.

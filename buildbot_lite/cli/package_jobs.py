@@ -6,9 +6,11 @@ from typing import Any
 
 import click
 
+from ..model.suggestions import there_is_no
 from .commands import Commands
 from .connection import FarmClient, FarmCommand, MasterLink
 from .output import note, show
+from .package_words import JobNumber
 from .show import json_option
 
 commands = Commands()
@@ -21,7 +23,7 @@ STATES = (
 )
 """Those of `packages.records.job_states`, which needs the master's packages."""
 
-_job = click.argument("job", type=click.IntRange(1))
+_job = click.argument("job", type=JobNumber(1))
 
 
 class JobCommand(FarmCommand):
@@ -48,7 +50,7 @@ class JobCommand(FarmCommand):
 @click.option(
     "-n", "--most", type=click.IntRange(1, 1000), metavar="N", default=MOST, show_default=True, help="At most so many."
 )
-@click.option("--before", type=click.IntRange(1), metavar="JOB", help="Only jobs older than this one.")
+@click.option("--before", type=JobNumber(1), metavar="JOB", help="Only jobs older than this one.")
 @json_option
 def list_jobs(farm: FarmClient, most: int, before: int | None, as_json: bool, **wanted: Any) -> None:
     """
@@ -72,7 +74,20 @@ async def _page(
         before = answer["before"]
         if before is None:
             break
+    if not found and (target := filters.get("target")):
+        await _hint(link, target)
     return found, before
+
+
+async def _hint(link: MasterLink, target: str) -> None:
+    """
+    Say why *target* has no jobs, if it is no target's name.
+    """
+    targets = (await link.ask({"ask": "package-targets"}))["targets"]
+    names = [each["target"] for each in targets]
+    of_alias = next((each["target"] for each in targets if target in each.get("aliases", ())), None)
+    if target not in names:
+        note(f"# {there_is_no('target', target, [of_alias] if of_alias else names)}")
 
 
 @commands.command("show", cls=JobCommand, short_help="Show one job.")

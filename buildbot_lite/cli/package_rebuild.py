@@ -10,6 +10,7 @@ import click
 from .connection import FarmClient, MasterLink
 from .output import note, show
 from .package_jobs import JobCommand
+from .package_words import JobNumber
 from .show import json_option
 
 LOOK = 1.0
@@ -18,7 +19,7 @@ _ENDS = ("finished", "failed", "killed")
 
 
 @click.command("rebuild", cls=JobCommand, short_help="Build a job again, and compare.")
-@click.argument("job", type=click.IntRange(1))
+@click.argument("job", type=JobNumber(1))
 @click.option("--compare", is_flag=True, help="Wait for it, and tell whether the packages are the same bit for bit.")
 @json_option
 def rebuild(farm: FarmClient, job: int, compare: bool, as_json: bool) -> int:

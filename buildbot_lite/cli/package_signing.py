@@ -25,11 +25,12 @@ from ..packages.signer.offered import OfferedFile, OfferedJob, Offers, WantedFil
 from ..packages.signer.signer import Signer, SigningSummary
 from .connection import FarmClient, FarmCommand, MasterLink
 from .output import Document, note, show
+from .package_words import JobNumber
 
 LOOK_AGAIN = 10.0
 """Seconds between two looks of ``--watch``."""
 
-_jobs = click.argument("jobs", metavar="JOB...", nargs=-1, type=click.IntRange(1, 1 << 53))
+_jobs = click.argument("jobs", metavar="JOB...", nargs=-1, type=JobNumber(1, 1 << 53))
 _target = click.option("--target", default="", help="The target; needed with DIR unless jobs are named.")
 _all = click.option("--all", "everything", is_flag=True, help="All jobs of the target that wait.")
 _FINAL = (FurlError, RevokedError, UnknownStringError, WrongVerbError)
@@ -145,7 +146,8 @@ def sign(
 @_target
 def push(farm: FarmClient, jobs: tuple[int, ...], everything: bool, target: str) -> None:
     """
-    Publish jobs that are signed: from then on, apt and dnf find them.
+    Let the master publish jobs that are signed, so that apt and dnf find them.  It does so at once, unless something
+    stops it, like a full disk: package show tells.
 
     The string in the file of --furlfile was made by: buildbot-lite grant push TARGET.  An admin may give DIR instead.
 
@@ -154,7 +156,11 @@ def push(farm: FarmClient, jobs: tuple[int, ...], everything: bool, target: str)
     if bool(jobs) == everything:
         raise click.UsageError("Give JOB..., or --all.")
     pushed = farm.ask(_about("push", jobs or None, target))["jobs"]
-    click.echo(f"pushed: {_named(pushed)}" if pushed else "There is nothing to push: it is public already.")
+    if not pushed:
+        click.echo("There is nothing to push: it is public already.")
+        return
+    click.echo(f"to be published: {_named(pushed)}")
+    note("# when they are public, or what they wait for, tells: buildbot-lite package show JOB")
 
 
 class _Display:
@@ -276,7 +282,7 @@ def _tell(summary: SigningSummary) -> None:
         return
     note(f"# {summary.fetched:,} of {summary.size:,} bytes went out")
     if summary.pushed:
-        note(f"signed and pushed: {_named(summary.jobs)}")
+        note(f"signed, to be published: {_named(summary.jobs)}")
     else:
         numbers = " ".join(map(str, summary.jobs))
         note(f"signed: {_named(summary.jobs)}.  Publish: buildbot-lite package push {numbers}")

@@ -15,6 +15,7 @@ import itertools
 import os
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import click
 from attrs import frozen
@@ -30,6 +31,18 @@ _A_PATH = ("/", "./", "../", "~")
 _ADDRESS = re.compile(r"[a-z]+://|[^/@]+@[^/]+:")
 # Of letters only: "1.0.3" and "v2.0~rc1" have none.
 _EXTENSION = re.compile(r"\.[A-Za-z]{1,4}\Z")
+
+
+class JobNumber(click.IntRange):
+    """
+    The type of the number of a job, which refuses other words with a sentence about jobs.
+    """
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r:.100} is no number of a job.  To see them: buildbot-lite package list", param, ctx)
 
 
 @frozen

@@ -47,6 +47,36 @@ class PackageListTests(CommandLineCase):
         self.assertIn("'needsing'", self.refused("package", "list", "farm", "--state", "needsing", code=USAGE))
         self.assertEqual(self.master.questions, [])
 
+    def test_no_such_target(self) -> None:
+        """
+        A target that is none is told, also beside JSON; one without jobs is not.
+        """
+        self.make_farm()
+        self.master.answers = {
+            "package-list": {"jobs": [], "before": None},
+            "package-targets": {"targets": [{"target": "bookworm", "aliases": ["stable"]}, {"target": "f4"}]},
+        }
+        for target, hint in (
+            ("bokworm", "# There is no target 'bokworm'.  Did you mean 'bookworm'?\n"),
+            ("stable", "bookworm"),
+            ("f4", ""),
+        ):
+            said = self.command("package", "list", "farm", "--target", target, "--json")
+            self.assertEqual((json.loads(said.out), said.code), ([], 0), said)
+            self.assertIn(hint, said.err)
+        self.assertEqual(said.err, "")
+
+    def test_no_number(self) -> None:
+        """
+        A word that is no number of a job is refused with a sentence that says where the numbers are.
+        """
+        self.make_farm()
+        for words in (("show",), ("kill",), ("rebuild",), ("push",)):
+            for word in ("x", "0"):
+                said = self.refused("package", *words, "farm", word, code=USAGE)
+                self.assertIn(f"'{word}' is no number of a job.  To see them: buildbot-lite package list", said)
+                self.assertNotIn("range", said)
+
 
 class PackageRebuildTests(CommandLineCase):
     def test_json(self) -> None:

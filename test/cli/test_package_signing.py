@@ -188,11 +188,13 @@ class PackageSigningTests(CommandLineCase):
 
     def test_push(self) -> None:
         """
-        Promise 9.7: a push says which jobs it publishes, or that there is nothing to do.
+        Promise 9.7: a push says which jobs are to be published, and where to see when they are, or that there is
+        nothing to do.
         """
         self.answers["push"] = {"target": "f4", "jobs": [3, 4]}
         said = self.command("package", "push", "3", *STRING)
-        self.assertEqual((said.code, said.out), (0, "pushed: job 3, job 4\n"))
+        self.assertEqual((said.code, said.out), (0, "to be published: job 3, job 4\n"))
+        self.assertIn("buildbot-lite package show JOB", said.err)
         self.assertEqual(self.master.questions[-1], {"ask": "push", "jobs": ["3"]})
         self.answers["push"] = {"target": "f4", "jobs": []}
         said = self.command("package", "push", "--all", *STRING)
@@ -222,7 +224,7 @@ class PackageSigningTests(CommandLineCase):
         )
         self.answers["sign-finish"] = {"jobs": [3, 6], "pushed": True}
         said = self.watch("--rule", "submitter=alice,arch=x86_64")
-        self.assertIn("signed and pushed: job 3, job 6\n", said.err)
+        self.assertIn("signed, to be published: job 3, job 6\n", said.err)
         self.assertEqual(said.code, FAILED)
         prepared = [each["jobs"] for each in self.master.questions if each["ask"] == "sign-prepare"]
         self.assertEqual(prepared, [["3", "6"]])

@@ -141,7 +141,7 @@ class PackageSigningTests(PackagesCase):
             refused = self.farm.command(*push, self.string("sign", target))
             self.assertIn("This string is to sign packages, and for nothing else.", refused.err)
             pushed = self.farm.command(*push, self.string("push", target))
-            self.assertEqual(pushed.out.decode(), f"pushed: job {numbers[target]}\n", pushed.err)
+            self.assertEqual(pushed.out.decode(), f"to be published: job {numbers[target]}\n", pushed.err)
         self.wait_for(d="finished", r="finished")
         again = self.farm.command(*push, self.string("push", "r"))
         self.assertIn("There is nothing to push", again.out.decode())
