@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Mapping
 from importlib import resources
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import quote
 from weakref import WeakSet
 
@@ -25,7 +26,9 @@ from buildbot_lite.web.farm.master_watch import FarmChange
 from buildbot_lite.web.logs import stored_log
 from buildbot_lite.web.logs.farm_logs import digest_of
 from buildbot_lite.web.logs.log_reader import LogPart
+from buildbot_lite.web.page_request import PageRequest
 from buildbot_lite.web.pages.log_lines import GROUP
+from buildbot_lite.web.serving.fair_places import Occupant
 
 from .pages_case import CONTROL, NOW, Received, received
 from .test_pages import HOSTILE, a_build
@@ -526,6 +529,21 @@ class LogPagesTests(LogCase):
             each.connectionLost(Failure(ConnectionDone()))
         self.assertEqual(self.view.logs.packing.taken, 0)
         self.assertIn(b"Content-Encoding: gzip", self.send(request).value())
+
+    def test_packing_shared(self) -> None:
+        """
+        Promise 10.10: one visitor has at most half of the places; others get the rest.
+        """
+        self.log(b"x" * (1 << 20))
+        self.view.logs.packing.most = 4
+        request = f"GET {ADDRESS}/raw HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n\r\n".encode()
+        packed = [b"Content-Encoding: gzip" in self.send(request).value() for _ in range(3)]
+        with patch.object(PageRequest, "occupant", Occupant.at("192.0.2.1")):
+            packed += [b"Content-Encoding: gzip" in self.send(request).value() for _ in range(3)]
+        self.assertEqual(packed, [True, True, False] * 2)
+        for each in self.connections:
+            each.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.view.logs.packing.taken, 0)
 
     def test_packing_ends(self) -> None:
         """

@@ -96,7 +96,8 @@ def raw_reply(
         return Reply(416, b"", headers={"content-range": f"bytes */{log.length}"})
     send = wanted or ByteRange(0, log.length)
     packable = wanted is None and log.length > PIECE and takes_gzip(asked.headers.get("accept-encoding", ""))
-    packed = packable and logs.packing.take()
+    occupant = asked.occupant
+    packed = packable and logs.packing.take(occupant)
     if packed:
         headers["content-encoding"] = "gzip"
         headers.pop("etag", None)  # of other bytes
@@ -109,7 +110,7 @@ def raw_reply(
     def close() -> None:
         log.close()
         if packed:
-            logs.packing.leave()
+            logs.packing.leave(occupant)
 
     write = writing(log, send, logs.clock, packed=packed)
     return Streamed(write, 200 if wanted is None else 206, headers=headers, close=close)

@@ -5,7 +5,11 @@ zlib needs about 256 KiB for each stream that it compresses (zlib's manual, "mem
 client takes to read it.  So only some downloads are compressed at a time, and others are sent as they are.
 """
 
-from attrs import define
+from collections import Counter
+
+from attrs import define, field
+
+from .fair_places import Occupant
 
 MOST_PACKED = 16
 """Downloads that are compressed at a time."""
@@ -14,23 +18,33 @@ MOST_PACKED = 16
 @define(eq=False)
 class PackingPlaces:
     """
-    Places for at most *most* downloads that are compressed.
+    Places for at most *most* downloads that are compressed, half of them (or one) of the same visitor, so that one who
+    reads slowly does not keep them all.
     """
 
     most: int = MOST_PACKED
-    taken: int = 0
+    _taken: Counter[Occupant] = field(factory=Counter)
 
-    def take(self) -> bool:
+    @property
+    def taken(self) -> int:
         """
-        Whether there is a place, which is taken then, until `leave`.
+        The number of places that are not free.
         """
-        if self.taken >= self.most:
+        return self._taken.total()
+
+    def take(self, occupant: Occupant) -> bool:
+        """
+        Whether there is a place for *occupant*, which is taken then, until `leave`.
+        """
+        if self.taken >= self.most or self._taken[occupant] >= max(1, self.most // 2):
             return False
-        self.taken += 1
+        self._taken[occupant] += 1
         return True
 
-    def leave(self) -> None:
+    def leave(self, occupant: Occupant) -> None:
         """
-        One place is free again.
+        A place of *occupant* is free again.
         """
-        self.taken -= 1
+        self._taken[occupant] -= 1
+        if not self._taken[occupant]:
+            del self._taken[occupant]
