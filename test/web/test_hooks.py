@@ -24,6 +24,8 @@ from buildbot_lite.web.serving.site import (
     LARGEST_READ,
     LONGEST_REQUEST,
     MOST_CONNECTIONS,
+    MOST_UNREAD,
+    SMALL_BUFFER,
     WebPage,
     make_factory,
 )
@@ -324,16 +326,79 @@ class BoundsTests(HookCase):
         self.factory.doStart()
         transports = [self.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(3)]
         producers: list[Any] = [each.producer for each in transports]
-        for each in producers:
-            each.pauseProducing()
-            each.wrote(40)
+        for each in transports:
+            self.fill(each, 40)
         self.assertEqual([each.disconnected for each in transports], [True, False, False])
         # What was read does not count any more.
         producers[2].resumeProducing()
-        producers[1].wrote(60)
+        self.fill(transports[1], 100)
         self.assertFalse(transports[1].disconnected)
-        producers[1].wrote(1)
+        self.fill(transports[1], 101)
         self.assertTrue(transports[1].disconnected)
+
+    def fill(self, transport: Any, count: int) -> None:
+        """
+        So many bytes are in the buffer of *transport*, as in that of a socket, and stay there.
+        """
+        transport.dataBuffer, transport._tempDataLen = b"x" * (count - 10), 10
+        transport.producer.pauseProducing()
+        transport.producer.wrote()
+        self.clock.advance(0)
+
+    def test_read_at_once(self) -> None:
+        """
+        Promise 10.10: what the system takes when the reactor comes to the sockets does not count, however much it is.
+        """
+        self.patch(site, "MOST_UNREAD", 100)
+        self.factory = make_factory(EndlessPage(), self.clock)
+        self.factory.doStart()
+        transports: list[Any] = []
+        for _ in range(3):
+            protocol, transport = self.connect()
+            protocol.dataReceived(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            self.writing(protocol, transport)
+            transports.append(transport)
+        for transport in transports:
+            # The reactor comes to the sockets after what was to be called by then.
+            self.clock.callLater(0, self.read, transport)
+        self.clock.advance(0)
+        self.assertEqual([each.disconnected for each in transports], [False] * 3)
+        self.assertEqual(self.factory.unread.held, 0)
+
+    def writing(self, protocol: Any, transport: Any) -> None:
+        """
+        A write of 90 bytes fills the buffer.
+        """
+        transport.dataBuffer = b"x" * 90
+        transport.producer.pauseProducing()
+        protocol.write(transport.dataBuffer)
+
+    def read(self, transport: Any) -> None:
+        """
+        Everything in the buffer is sent.
+        """
+        transport.dataBuffer = b""
+        transport.producer.resumeProducing()
+
+    def test_largest_piece(self) -> None:
+        """
+        The more buffers are full, the smaller are the pieces of large answers; each is more than fits into a buffer
+        that is not full.
+        """
+        self.factory = make_factory(EndlessPage(), self.clock)
+        self.factory.doStart()
+        protocol, _ = self.connect()
+        protocol.dataReceived(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        (request,) = protocol.wrappedProtocol.requests
+        self.assertEqual(request.largest_piece, MOST_UNREAD // 2)
+        for _ in range(99):
+            producer: Any = self.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").producer
+            producer.pauseProducing()
+        self.assertEqual(request.largest_piece, MOST_UNREAD // 200)
+        self.patch(site, "MOST_UNREAD", 100)
+        self.assertEqual(request.largest_piece, 2 * SMALL_BUFFER)
+        protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertGreater(request.largest_piece, SMALL_BUFFER)
 
     def test_unread_flood(self) -> None:
         """
@@ -346,9 +411,7 @@ class BoundsTests(HookCase):
         for host in ("192.0.2.1", *("192.0.2.9",) * 3):
             protocol, transport = self.connect(host)
             protocol.dataReceived(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            producer: Any = transport.producer
-            producer.pauseProducing()
-            producer.wrote(40 if transports else 30)
+            self.fill(transport, 40 if transports else 30)
             transports.append(transport)
         self.assertEqual([each.disconnected for each in transports], [False, True, True, False])
 
@@ -361,9 +424,7 @@ class BoundsTests(HookCase):
         self.factory.doStart()
         protocol, transport = self.connect()
         protocol.dataReceived(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        producer: Any = transport.producer
-        producer.pauseProducing()
-        producer.wrote(40)
+        self.fill(transport, 40)
         protocol.wrappedProtocol.loseConnection()
         self.assertEqual((transport.disconnecting, self.factory.unread.held), (True, 40))
         self.clock.advance(LONGEST_PAUSE)

@@ -27,6 +27,7 @@ class FakeRequest:
     """
 
     method = b"GET"
+    largest_piece = 1 << 20
 
     def __init__(self, occupant: Occupant) -> None:
         self.occupant = occupant
@@ -99,6 +100,20 @@ class LargeRepliesTests(SynchronousTestCase):
         self.assertEqual(request.written, body)
         self.successResultOf(done)
         self.assertEqual(self.large.held, 0)
+
+    def test_small_pieces(self) -> None:
+        """
+        When many have not read theirs, a client gets smaller pieces, and all of them.
+        """
+        body = bytes(range(256)) * 1000
+        request, done = self.sent(body)
+        request.largest_piece = 5000
+        while not request.finished:
+            before = len(request.written)
+            request.producer.resumeProducing()
+            self.assertLessEqual(len(request.written) - before, 5000)
+        self.assertEqual(request.written, body)
+        self.successResultOf(done)
 
     def test_shared(self) -> None:
         """

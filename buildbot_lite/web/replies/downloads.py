@@ -7,7 +7,8 @@ client is about to read.
     file ── a piece ──► gzip, if wanted ──► transport          pauses when its buffer is full, resumes when it is empty
 
 The first piece is small, and each time that the client has read one the next is twice as large: so a thousand clients
-that read nothing hold little, and one that reads quickly needs few pieces.
+that read nothing hold little, and one that reads quickly needs few pieces.  When many clients have not yet read theirs,
+the pieces are smaller (`site.BoundedRequest.largest_piece`).
 """
 
 import hashlib
@@ -197,7 +198,8 @@ class _Sending:
 
     def _step(self) -> None:
         try:
-            piece = self._reader.read(self._at, min(self._size, self._end - self._at))
+            size = min(self._size, self._request.largest_piece)
+            piece = self._reader.read(self._at, min(size, self._end - self._at))
         except BuildbotLiteError as error:
             self._log.warn("a file cannot be sent: {why}", why=str(error))
             piece = b""

@@ -41,6 +41,13 @@ class BodyRoom:
     _coming: dict[Occupant, dict[HeldBody, None]] = field(factory=dict)
     _sizes: dict[Occupant, int] = field(factory=dict)
 
+    @property
+    def coming(self) -> int:
+        """
+        How many bodies come in.
+        """
+        return sum(map(len, self._coming.values()))
+
     def begin(self, body: HeldBody) -> Self:
         """
         *body* begins to come in.

@@ -16,7 +16,8 @@ An HTTP server with bounds, by twisted.web.
 - What is written must be read: a connection whose buffer stays full for `LONGEST_PAUSE` seconds is cut.  All full
   buffers together have at most `MOST_UNREAD` bytes: of too many, the one that has been full for longest is cut, of the
   visitor who holds the most of them.  That holds also for the last answer of a connection, which is closed when it has
-  been read.
+  been read.  What the system takes at once does not count, and the more buffers are full, the smaller are the pieces of
+  large answers (`BoundedRequest.largest_piece`): nobody is cut who reads all the time.
 - A webhook's connection is for one request, so that forges do not hold connections.
 - Forms and cookies are not parsed, and requests are not logged here.
 """
@@ -152,6 +153,15 @@ class BoundedRequest(Request):
         """
         # A client that has gone has no channel any more.
         return UNKNOWN if self.channel is None else self.channel.transport.place.occupant
+
+    @property
+    def largest_piece(self) -> int:
+        """
+        Bytes of a large answer that may be written at a time: a share of the half of `MOST_UNREAD`, but more than fit
+        into `SMALL_BUFFER`, so that the transport pauses the writing.
+        """
+        full = 0 if self.channel is None else self.channel.transport.factory.unread.coming
+        return max(2 * SMALL_BUFFER, MOST_UNREAD // 2 // (full + 1))
 
     def finish(self) -> None:
         self._release()
@@ -298,14 +308,18 @@ class _BoundedConnection(ProtocolWrapper):
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:  # noqa: N802 - Twisted's
         self._producer = TimedProducer(
-            producer, self.factory.clock, self._abort, self.factory.unread, lambda: self.place.occupant
+            producer, self.factory.clock, self._abort, self.factory.unread, self._unsent, lambda: self.place.occupant
         )
         super().registerProducer(self._producer, streaming)  # type: ignore[no-untyped-call]  # Twisted's
 
     def write(self, data: bytes) -> None:
         super().write(data)  # type: ignore[no-untyped-call]  # Twisted's
         if self._producer is not None:
-            self._producer.wrote(len(data))
+            self._producer.wrote()
+
+    def _unsent(self) -> int:
+        # Of a socket; Twisted keeps also what was sent, until a later write.  Without a socket, nothing waits.
+        return len(getattr(self.transport, "dataBuffer", b"")) + getattr(self.transport, "_tempDataLen", 0)
 
     def writeSequence(self, data: Iterable[bytes]) -> None:  # noqa: N802 - Twisted's
         self.write(b"".join(data))
