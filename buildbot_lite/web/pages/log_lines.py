@@ -87,7 +87,7 @@ def _entries(
 class RowGroup:
     """
     *entries* that stand together.  *is_far*: from where the page opens, so that the browser need not lay them out
-    before the page is shown.
+    before the page is shown.  The last group never is: who follows the log takes away its last line when it goes on.
     """
 
     entries: Sequence[dict[str, Any]]
@@ -108,9 +108,9 @@ def _groups(entries: Sequence[dict[str, Any]], opens: int | None) -> list[RowGro
     groups = []
     for number, (begin, end) in enumerate(pairwise(begins)):
         first = number * GROUP
-        is_whole = first + GROUP <= len(places)
+        is_last = end == len(entries)
         is_near = first - _NEAR <= opened < first + GROUP + _NEAR
-        groups.append(RowGroup(entries[begin:end], is_far=is_whole and not is_near))
+        groups.append(RowGroup(entries[begin:end], is_far=not is_last and not is_near))
     return groups
 
 
