@@ -24,7 +24,7 @@ from ..errors import BuildbotLiteError, NeedsHolderError, NoAnswerError, NotFoun
 from ..wire.limits.limited_log import LimitedLog
 from .api.problems import problem
 from .farm.live import is_private
-from .holders.sessions import is_foreign
+from .holders.sessions import FURL, is_foreign, password_of
 from .html.rendering import from_segment, static_file
 from .page_request import LONGEST_ADDRESS, MOST_FIELDS, PageRequest, takes_gzip
 from .refusals import status_of
@@ -142,7 +142,7 @@ class Pages:
         """
         if asked.names_holder:
             # What everybody may see costs no question about a string.
-            asked = evolve(asked, takes_password=route.takes_password)
+            asked = evolve(asked, takes_password=route.takes_password and await self._is_for_us(asked))
             holder = await self._view.sessions.holder(asked, by_string=not route.is_open)
             asked = evolve(asked, holder=holder)
             asked.http.belongs_to(asked.occupant)
@@ -156,6 +156,17 @@ class Pages:
             if is_private(www):
                 raise NeedsHolderError
         return asked
+
+    async def _is_for_us(self, asked: PageRequest) -> bool:
+        """
+        Whether the password of HTTP Basic in *asked* is to be a string.  Of a farm for everybody it may be that of a
+        proxy before the pages, which hands on what it was sent.
+        """
+        password = password_of(asked)
+        if password is None or password.startswith(FURL):
+            return password is not None
+        www = await self._view.live.answer("www")
+        return bool(www) and is_private(www)
 
     async def _kept_or_new(
         self, route: Route, asked: PageRequest, names: Mapping[str, Any]

@@ -167,6 +167,21 @@ class FeedOfBuildsTests(PicturesCase):
             self.assertEqual(self.get(path, {"Authorization": f"Basic {basic}"}).status, 200, path)
         self.assertEqual(self.get("/", {"Authorization": f"Basic {basic}"}).status, 401)
 
+    def test_password_of_proxy(self) -> None:
+        """
+        The feeds of a farm for everybody are read with whatever password a proxy before it asks for, but not with a
+        string that the master refuses; of a private farm, such a password is refused.
+        """
+        self.told("linux")
+        refused = CONTROL.replace("control-secret", "other-secret")
+        for path in ("/feed.atom", "/builders/linux/feed.atom"):
+            for password, status in (("of the proxy", 200), ("", 200), (refused, 403)):
+                basic = base64.b64encode(f"ann:{password}".encode()).decode()
+                self.assertEqual(self.get(path, {"Authorization": f"Basic {basic}"}).status, status, path)
+        self.told("linux", private=True)
+        basic = base64.b64encode(b"ann:of the proxy").decode()
+        self.assertEqual(self.get("/feed.atom", {"Authorization": f"Basic {basic}"}).status, 403)
+
     def test_ids(self) -> None:
         """
         The ids stay when the farm gets another title and address, and are different for each build.

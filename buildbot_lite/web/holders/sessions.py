@@ -32,6 +32,8 @@ from ..page_request import Holder, PageRequest
 from .string_checks import Ask, StringChecks, digest
 
 COOKIE = "farm-session"
+FURL = "pb://"
+"""With which a string of the farm begins."""
 LONGEST = 12 * 3600.0
 """Seconds of a session; the grant of a one-time code expires then, too."""
 CHECKED_FOR = 60.0
@@ -113,8 +115,8 @@ class Sessions:
         scheme, _, credentials = asked.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return await self._bearer(asked, credentials.strip()) if by_string else None
-        if scheme.lower() == "basic" and asked.takes_password:
-            return await self._bearer(asked, _password(credentials.strip()))
+        if asked.takes_password and (password := password_of(asked)) is not None:
+            return await self._bearer(asked, password)
         found = (self._kept(self._sessions, digest(value)) for value in _cookies(asked))
         return next((each for each in found if each is not None), None)
 
@@ -251,11 +253,14 @@ def _cookies(asked: PageRequest) -> list[str]:
     return list(islice(found, _MOST_COOKIES))
 
 
-def _password(credentials: str) -> str:
+def password_of(asked: PageRequest) -> str | None:
     """
-    The password in the *credentials* of HTTP Basic (RFC 7617); "" when there is none.
+    The password with which *asked* comes in HTTP Basic (RFC 7617), "" when it cannot be read; None without HTTP Basic.
     """
+    scheme, _, credentials = asked.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
     try:
-        return base64.b64decode(credentials, validate=True).decode("utf-8").partition(":")[2]
+        return base64.b64decode(credentials.strip(), validate=True).decode("utf-8").partition(":")[2]
     except ValueError:
         return ""

@@ -5,14 +5,13 @@ Entering with a one-time code or a string, and leaving.
 from contextlib import suppress
 
 from ...errors import BuildbotLiteError, InputError, RefusedError
-from ..holders.sessions import cookie_header
+from ..holders.sessions import FURL, cookie_header
 from ..page_request import PageRequest
 from ..serving.policy import is_loopback_name
 from ..view import FarmView, Reply, Route
 from .forms import form_of, sent_to
 
 LONGEST_CODE = 200
-FURL = "pb://"
 _PLAIN = (
     "Over plain HTTP anybody between could read your session.  Open the pages by https:// (docs/deployment.md), or on "
     "the machine itself."
