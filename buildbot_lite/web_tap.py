@@ -24,6 +24,7 @@ from typing import Any, cast
 
 from twisted.application.service import Application, MultiService
 from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 try:
@@ -96,6 +97,8 @@ class WebService(MultiService):
             certificate=load_or_create(os.path.join(private, "watch.pem")),
         )
         self._pages: FarmPages | None = None
+        self._log_files: LoopingCall | None = None
+        self._tidying: LoopingCall | None = None
 
     def startService(self) -> None:
         """
@@ -126,8 +129,10 @@ class WebService(MultiService):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        self._tidying.stop()
-        self._log_files.stop()
+        # Those that are there: the start may have failed before.
+        for calling in (self._tidying, self._log_files):
+            if calling is not None:
+                calling.stop()
         self._strings.stop()
         await self._listening.stop()
         await self._submitting.stop()
