@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import NoAnswerError
 from buildbot_lite.web.farm.live import Document
-from buildbot_lite.web.farm.master_watch import PATIENCE, MasterWatch
+from buildbot_lite.web.farm.master_watch import PATIENCE, PATIENCE_FOR_CODES, MasterWatch
 from buildbot_lite.wire.control_client import ControlClient
 
 
@@ -29,3 +29,20 @@ class MasterWatchTests(SynchronousTestCase):
         clock.advance(1)
         self.failureResultOf(asked, NoAnswerError)
         answer.callback({})
+
+    def test_patience_for_codes(self) -> None:
+        """
+        A one-time code is lost if nobody waits for what it became, so that is waited for longer.
+        """
+        clock, answers = Clock(), [Deferred[Document](), Deferred[Document]()]
+        left = iter(answers)
+        self.patch(ControlClient, "ask", lambda client, question: next(left))
+        self.patch(ControlClient, "start", lambda client: None)
+        watch = MasterWatch(clock, b"", lambda: None)
+        watch.use(f"pb://{'a' * 32}@127.0.0.1:1/{'b' * 32}")
+        late, never = (watch.ask({"ask": "redeem", "code": each}) for each in ("one", "other"))
+        clock.advance(PATIENCE_FOR_CODES - 1)
+        answers[0].callback({"furl": "pb://…"})
+        self.assertEqual(self.successResultOf(late), {"furl": "pb://…"})
+        clock.advance(1)
+        self.failureResultOf(never, NoAnswerError)

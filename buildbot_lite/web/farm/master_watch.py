@@ -29,6 +29,10 @@ PATIENCE = 10.0
 Seconds for which the master may take to answer.  A link to a machine that hangs is cut after 25 seconds or more, and
 all pages would wait as long.
 """
+PATIENCE_FOR_CODES = 30.0
+"""
+The same when it redeems a one-time code: no page waits for that, and a code is lost whose answer comes later.
+"""
 
 
 @frozen
@@ -145,7 +149,7 @@ class MasterWatch:
 
     def ask(self, question: Document) -> Deferred[Document]:
         """
-        The role `live.AnsweringMaster`: for at most `PATIENCE` seconds.
+        The role `live.AnsweringMaster`: for at most `PATIENCE` seconds, or `PATIENCE_FOR_CODES`.
         """
         if self._client is None:
             return fail(NoAnswerError("The master has not written a string for the pages yet."))
@@ -153,7 +157,8 @@ class MasterWatch:
         def give_up(result: object, timeout: float) -> NoReturn:
             raise NoAnswerError("The master does not answer.  Try again later.")
 
-        return self._client.ask(question).addTimeout(PATIENCE, self._reactor, give_up)
+        patience = PATIENCE_FOR_CODES if question.get("ask") == "redeem" else PATIENCE
+        return self._client.ask(question).addTimeout(patience, self._reactor, give_up)
 
     def _connected(self) -> None:
         assert self.live is not None and self._client is not None
