@@ -52,8 +52,8 @@ ALONE = "alone"
 
 
 def web_builds(work, quick):
-    turns = 2 if quick else 7
-    counts = {"b": 40, "c": 8} if quick else {"b": 800, "c": 40}
+    turns = 2 if quick else 5
+    counts = {"b": 40, "c": 8} if quick else {"b": 800, "c": 24}
     with Lab(work, BUILDERS, slaves=4, web=True) as lab:
         address = lab.start_web()
         lab.call("begin", builder="long")
