@@ -8,12 +8,14 @@ import re
 import time
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
-from rich.text import Text
 
 from ..model.display import printable
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 Document = Mapping[str, Any]
 
@@ -53,10 +55,13 @@ class Date:
         return datetime.fromtimestamp(self.seconds).astimezone().strftime("%m-%d %H:%M" if recent else "%Y-%m-%d")
 
 
-def plain(text: str, style: str = "") -> Text:
+def plain(text: str, style: str = "") -> "Text":
     """
     *text* without control characters.
     """
+    # Later: the machine of a slave does not have it.
+    from rich.text import Text
+
     return Text(printable(text), style=style)
 
 
@@ -67,7 +72,7 @@ def build_name(build: Document | None) -> str:
     return f"{build['builder']}/{build['number']}" if build else ""
 
 
-def result_text(name: str | None) -> Text:
+def result_text(name: str | None) -> "Text":
     """
     The result of a build or step; None: it runs.
     """

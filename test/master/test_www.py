@@ -90,7 +90,7 @@ class WebPagesTests(SynchronousTestCase):
         Promise 10.1: each other entry that Buildbot documents is taken, with a remark that says what happens instead.
         """
         for name, remedy in {
-            "plugins": "the waterfall, the console and badges are among the pages",
+            "plugins": "waterfall, console (as Changes) and badges are among the pages",
             "auth": "everybody may read the pages unless c['www']['private'] is True",
             "authz": "a change needs a control string",
             "avatar_methods": "no pictures of people",

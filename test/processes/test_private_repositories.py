@@ -74,16 +74,18 @@ class PrivateRepositoryTests(WebProcessCase):
         connection.close()
         return response.status, body
 
-    def offered(self, target: str) -> list[str]:
+    def offered(self, target: str) -> tuple[str, dict[str, str]]:
         """
-        The texts that the page of *target* offers for copying, with the string in its place.
+        The commands that the page of *target* offers for copying, with the string in its place, and the texts of the
+        files that they write, by their paths.
         """
         status, body = self.page(f"packages/targets/{target}")
         text = body.decode()
         self.assertEqual(status, 200, text)
         self.assertIn(f"<code>{self.key.fingerprint}</code>", text)
-        found = re.findall(r"<pre[^>]*>(.*?)</pre>", text, re.DOTALL)
-        return [unescape(each).replace("STRING", self.string) for each in found]
+        (commands,) = re.findall(r"<pre[^>]*><code>(.*?)</code></pre>", text, re.DOTALL)
+        said = unescape(commands).replace("STRING", self.string)
+        return said, dict(re.findall(r"^sudo .*?(\S+) <<'END'\n(.*?)^END$", said, re.DOTALL | re.MULTILINE))
 
     def test_apt(self) -> None:
         """
@@ -94,8 +96,11 @@ class PrivateRepositoryTests(WebProcessCase):
         name = files.prepare(PUBLIC, [str(deb(self.farm.directory / "built", "greet"))])
         (release,) = files.to_sign(name).values()
         files.publish(name, {"InRelease": self.key.gpg("--digest-algo", "SHA256", "--clearsign", stdin=release)})
-        key, source, password = self.offered("d")
-        self.assertIn(f"--user farm:{self.string} --fail --output /etc/apt/keyrings/d.gpg", key)
+        commands, files_of_apt = self.offered("d")
+        self.assertIn(f"--user farm:{self.string} --fail --output /etc/apt/keyrings/d.gpg", commands)
+        source, password = (
+            files_of_apt[f"/etc/apt/{each}"] for each in ("sources.list.d/d.sources", "auth.conf.d/d.conf")
+        )
         keyring = self.client / "d.gpg"
         keyring.write_bytes(self.page("repositories/d/key.gpg")[1])
         self.assertEqual(keyring.read_bytes(), self.key.public(armor=()))
@@ -123,7 +128,7 @@ class PrivateRepositoryTests(WebProcessCase):
         name = files.prepare(PUBLIC, [str(package)])
         signature = self.key.gpg("--armor", "--detach-sign", stdin=files.to_sign(name)["repomd.xml"])
         files.publish(name, {"repomd.xml.asc": signature})
-        (repository,) = self.offered("r")
+        repository = self.offered("r")[1]["/etc/yum.repos.d/r.repo"]
         self.assertIn(f"gpgkey=http://127.0.0.1:{self.port}/repositories/r/key.asc\n", repository)
         for number, (text, works) in enumerate(((repository.replace("password=", "#"), False), (repository, True))):
             dnf = Dnf(self.client / f"dnf{number}", "")

@@ -64,7 +64,7 @@ TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
     ("c", _TAKEN, "programs ask the JSON API of the web process, at /api/v1/.", "graphql"),
     ("c['www']", _TAKEN, "each webhook proves its own secret.", "change_hook_auth"),
     ("c['www']", _TAKEN, RIGHTS, "auth authz"),
-    ("c['www']", _TAKEN, "the waterfall, the console and badges are among the pages, which take no plugins.",
+    ("c['www']", _TAKEN, "waterfall, console (as Changes) and badges are among the pages, which take no plugins.",
      "plugins"),
     ("c['www']", _TAKEN, "no pictures of people are fetched from anywhere.", "avatar_methods"),
     ("c['www']", _TAKEN, "a browser's session lasts as long as its string (buildbot-lite grant control --web).",
