@@ -403,7 +403,7 @@ class KeyTests(SynchronousTestCase):
         )
         self.assertEqual([line.partition(" ")[0] for line in remarks], ["master.cfg:4:", "master.cfg:8:"])
         self.assertIn("docs/security.md", remarks[0])
-        self.assertIn("c['www']['plugins'] has no effect here: the waterfall", remarks[1])
+        self.assertIn("c['www']['plugins'] has no effect here: waterfall", remarks[1])
 
     def test_refused(self) -> None:
         """

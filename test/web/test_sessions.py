@@ -2,6 +2,7 @@
 Who may do what on the pages.
 """
 
+import gc
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -37,6 +38,15 @@ class SessionCase(PagesCase):
         super().setUp()
         self.master.answers["redeem"] = {"furl": CONTROL}
         self.holders.grants[CONTROL] = {"grant": 7, "label": "Ada", "may": MAY}
+
+    def tearDown(self) -> None:
+        """
+        Nobody waits for the master or for a turn any more: the garbage collector would resume them in another test.
+        """
+        for _ in range(MOST_WAITING):
+            self.clock.advance(string_checks.LONGEST)
+        gc.collect()
+        super().tearDown()
 
     def entered(self) -> dict[str, str]:
         """
