@@ -86,14 +86,16 @@ def web_million(work, quick):
 @contextmanager
 def shown(work, builds, *, copies=1, slaves):
     """
-    A made-up farm and its web process; yields it, and the paths that it answers.  The records are kept for later runs.
+    A made-up farm and its web process; yields it, and the paths that it answers.  The records are kept for later runs
+    of the same revision.
     """
+    from buildbot_lite.storage.upgrading import REVISION
     from test.browser.shown_farm import ShownFarm
     from test.seeded.files import make_farm
     from test.seeded.seeding import Seeding
 
     seeding = Seeding(builds=builds, slaves=slaves, hostile=False, steps=5 if copies == 1 else 1)
-    directory = Path(work) / f"web-{builds}x{copies}-{slaves}"
+    directory = Path(work) / f"web-{REVISION}-{builds}x{copies}-{slaves}"
     if not (directory / "made").exists():
         shutil.rmtree(directory, ignore_errors=True)
         make_farm(directory, seeding, logs=40, copies=copies)
