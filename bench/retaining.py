@@ -15,8 +15,12 @@ import statistics
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import stored
+
+# Before the standard library, which has a package test of its own.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 DAY = 86400.0
 
@@ -41,9 +45,9 @@ def retain(directory, path, builds):
     from buildbot_lite.master.builds.streams import StreamStorage
     from buildbot_lite.master.config.retention import Retention, RetentionPolicies
     from buildbot_lite.storage.database import open_database
-    from buildbot_lite.storage.inline import InlineWriter
     from buildbot_lite.storage.inputs import InputStore
     from buildbot_lite.storage.notifications import Notifications
+    from test.storage.inline import InlineWriter
 
     writer = InlineWriter(open_database(path))
     times, cpu, kinds = [], [], []

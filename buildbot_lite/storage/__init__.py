@@ -24,7 +24,7 @@ Persistent state: files, the database, and the records in it.
 ``writer``              the thread that changes the database, with many changes to a transaction; ``batch_meter``: how
                         long these take
 ``thread_connection``   the connection of such a thread; ``subscribers``: callbacks for committed events
-``batch``               one such transaction, without threads; ``inline``: records without threads
+``batch``               one such transaction, without threads
 ``retrying``            records that wait while the database fails
 ``database_place``      where the database is, for programs that do not load master.cfg
 ``backup``              backups of a farm, in the format of ``backup_archive``; ``restoring`` restores them

@@ -9,7 +9,7 @@ A change that raises is rolled back alone; its exception is its result.  The who
 itself fails (its disk is full or broken, another process has it locked): with a `RecordsFailingError`, and without any
 effect, so the same changes may be tried again.
 
-This module has no threads; `buildbot_lite.storage.writer` and `buildbot_lite.storage.inline` use it.
+This module has no threads: `writer` has the one in which it runs.
 """
 
 import sqlite3

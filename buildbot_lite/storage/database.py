@@ -13,10 +13,9 @@ import sqlite3
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
-from sqlalchemy.pool import ConnectionPoolEntry, NullPool, StaticPool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from ..errors import DatabaseFullError, StorageError
-from . import schema
 from .records.grants import LOG
 from .revocation_log import RevocationLog
 from .upgrading import is_current, upgrade
@@ -77,16 +76,6 @@ def open_database(path_or_url: str, *, private: str | None = None, revocations: 
     return engine
 
 
-def database_in_memory() -> Engine:
-    """
-    An empty database in memory for tests, with this version's schema and one shared connection.
-    """
-    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
-    _prepare(engine)
-    schema.metadata.create_all(engine)
-    return engine
-
-
 def _engine(path_or_url: str) -> Engine:
     if "://" not in path_or_url:
         path_or_url = f"sqlite:///{os.path.abspath(path_or_url)}"
@@ -99,7 +88,7 @@ def _engine(path_or_url: str) -> Engine:
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         raise StorageError(f"c['db'] is not a database that can be used here: {error}.") from None
     if engine.dialect.name == "sqlite":
-        _prepare(engine)
+        prepare_writing(engine)
     return engine
 
 
@@ -111,7 +100,11 @@ def _make_private(path: str) -> None:
         raise StorageError(f"The farm's database {path} cannot be opened: {error.strerror}.") from None
 
 
-def _prepare(engine: Engine) -> None:
+def prepare_writing(engine: Engine) -> None:
+    """
+    Prepare *engine*, of an SQLite database, for transactions that may write.
+    """
+
     @event.listens_for(engine, "connect")
     def set_options(connection: sqlite3.Connection, record: object) -> None:
         # Disable the driver's implicit transactions: they begin too late, and not for all statements.

@@ -80,7 +80,7 @@ class ReactorThread(Protocol):
 @runtime_checkable
 class Records(Protocol):
     """
-    Access to the farm's database.  `Writer` uses threads; `buildbot_lite.storage.inline.InlineWriter` does not.
+    Access to the farm's database.  `Writer` is the one of a running master; tests have one without threads.
     """
 
     def write(self, change: Callable[[Connection], T]) -> Deferred[T]:

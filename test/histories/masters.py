@@ -16,11 +16,11 @@ from buildbot_lite.control.verbs import granted_verbs
 from buildbot_lite.master.config.loading import load
 from buildbot_lite.master.farm import Environment, Farm
 from buildbot_lite.storage.batch_meter import BatchMeter
-from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records.feed import Event
 from buildbot_lite.storage.subscribers import OnCommit
 from buildbot_lite.storage.swissnums import Swissnums
 from buildbot_lite.wire.limits.preauth import Preauth
+from test.storage.inline import InlineWriter
 
 from ..master.harness import FixedLocation, no_http
 

@@ -42,7 +42,6 @@ from buildbot_lite.model.spec import (
     Spec,
     fingerprint,
 )
-from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records import (
     builds,
     requests,
@@ -51,6 +50,7 @@ from buildbot_lite.storage.records import (
 from buildbot_lite.storage.swissnums import Swissnums
 from buildbot_lite.wire.limits.preauth import Preauth
 from buildbot_lite.wire.roles import Command
+from test.storage.inline import InlineWriter
 
 from .lifetime import Lifetime
 

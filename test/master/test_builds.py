@@ -24,9 +24,9 @@ from buildbot_lite.model.outcome import Ending, Remark, Why
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.spec import fingerprint
 from buildbot_lite.storage import schema
-from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records import remarks, streams
 from test.histories.masters import KillableRecords
+from test.storage.inline import InlineWriter
 
 from . import harness as harness_module
 from .configurations import ONE, four_steps, master_cfg, run_step

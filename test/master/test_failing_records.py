@@ -23,7 +23,6 @@ from buildbot_lite.model.results import Result
 from buildbot_lite.model.wait_reasons import WaitKind
 from buildbot_lite.status import documents
 from buildbot_lite.storage import batch, retrying
-from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records import settings
 from buildbot_lite.storage.retrying import (
     LOG_INTERVAL,
@@ -31,6 +30,7 @@ from buildbot_lite.storage.retrying import (
     RetryingRecords,
     read_retrying,
 )
+from test.storage.inline import InlineWriter
 
 from .configurations import ONE
 from .harness import (

@@ -20,7 +20,6 @@ from buildbot_lite.errors import (
 from buildbot_lite.master.grants import verbs
 from buildbot_lite.master.grants.registry import GrantRegistry
 from buildbot_lite.model.registry import Registry
-from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records import grants as records
 from buildbot_lite.storage.swissnums import Swissnums, digest_of
 from buildbot_lite.wire.exposed import Exposed, Revocable
@@ -29,6 +28,7 @@ from buildbot_lite.wire.limits.preauth import (
     plaintext_request,
     preauth_token,
 )
+from test.storage.inline import InlineWriter
 
 from .configurations import ONE, TWO_SLAVES, builder_config, four_steps, master_cfg
 from .harness import (

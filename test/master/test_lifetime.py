@@ -9,9 +9,8 @@ from sqlalchemy import Connection
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.storage.database import database_in_memory
-from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.writer import NOTED_WITHIN
+from test.storage.inline import InlineWriter, database_in_memory
 
 from .configurations import ONE
 from .harness import MasterHarness

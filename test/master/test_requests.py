@@ -19,7 +19,6 @@ from buildbot_lite.master.grants import verbs
 from buildbot_lite.master.scheduling.requests import LONGEST_BACK_OFF, back_off
 from buildbot_lite.master.scheduling.submission import SubmissionInput
 from buildbot_lite.model.results import Result
-from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records import (
     builds,
     grants,
@@ -29,6 +28,7 @@ from buildbot_lite.storage.records import (
 from buildbot_lite.storage.records.grants import Grant
 from buildbot_lite.storage.records.requests import SubmittedBuildset
 from buildbot_lite.storage.retrying import LONGEST_PAUSE, RetryingRecords
+from test.storage.inline import InlineWriter
 
 from .harness import (
     FakeSlave,

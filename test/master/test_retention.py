@@ -20,7 +20,6 @@ from buildbot_lite.master.config.retention import DAY, Retention, RetentionPolic
 from buildbot_lite.model.registry import Registry
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.database import open_database
-from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.inputs import InputStore
 from buildbot_lite.storage.notifications import Notifications
 from buildbot_lite.storage.records import (
@@ -39,6 +38,7 @@ from buildbot_lite.storage.records import (
 )
 from buildbot_lite.storage.records import retention as records_of_retention
 from buildbot_lite.storage.records.retention import RetentionHolder
+from test.storage.inline import InlineWriter
 
 T = TypeVar("T")
 NOW = 1000 * DAY

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from buildbot_lite.storage.database import database_in_memory, open_database
+from buildbot_lite.storage.database import open_database
+from test.storage.inline import database_in_memory
 
 from .seeding import Seeding, multiply, seed
 

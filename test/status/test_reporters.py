@@ -47,7 +47,6 @@ from buildbot_lite.status.reporters.loop import (
 from buildbot_lite.status.reporters.mail import MailNotifier
 from buildbot_lite.status.reporters.reporter import Outside, Reporter
 from buildbot_lite.storage import schema
-from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records import (
     builds,
     changes,
@@ -59,6 +58,7 @@ from buildbot_lite.storage.records import (
     steps,
     streams,
 )
+from test.storage.inline import InlineWriter
 
 from ..master.configurations import write
 from ..master.test_function_limits import hang

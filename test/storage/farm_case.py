@@ -8,7 +8,6 @@ from typing import TypeVar
 from sqlalchemy import Connection
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records import (
     builds,
     generations,
@@ -16,6 +15,7 @@ from buildbot_lite.storage.records import (
 )
 from buildbot_lite.storage.records.builds import Build
 from buildbot_lite.storage.records.requests import Request
+from test.storage.inline import InlineWriter
 
 T = TypeVar("T")
 

@@ -18,7 +18,6 @@ from twisted.trial.unittest import TestCase
 from buildbot_lite.errors import DatabaseFullError, StorageError
 from buildbot_lite.storage import writer as writer_module
 from buildbot_lite.storage.database import open_database
-from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records import feed, settings
 from buildbot_lite.storage.records.feed import Event
 from buildbot_lite.storage.writer import (
@@ -27,6 +26,7 @@ from buildbot_lite.storage.writer import (
     Records,
     Writer,
 )
+from test.storage.inline import InlineWriter
 
 
 def put(name: str, value: str) -> Callable[[Connection], None]:

@@ -15,8 +15,6 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import BuildbotLiteError, LinkLostError, NoAnswerError, RefusedError, RevokedError
-from buildbot_lite.storage.database import database_in_memory
-from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.web.dispatcher import Pages
 from buildbot_lite.web.farm.feed_streams import FeedStreams
 from buildbot_lite.web.farm.live import Document, Live
@@ -31,6 +29,7 @@ from buildbot_lite.web.root import SiteRoot
 from buildbot_lite.web.routes import ROUTES
 from buildbot_lite.web.serving.site import make_factory
 from buildbot_lite.web.view import FarmView
+from test.storage.inline import InlineWriter, database_in_memory
 
 NOW = 1_800_000_000.0
 TUB = "a" * 32

@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 from sqlalchemy import text
 
-from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.web.pages import packages as pages_packages
 from test.seeded.opened import in_memory
 from test.seeded.seeding import Seeding
+from test.storage.inline import InlineWriter
 
 from .pages_case import PagesCase
 

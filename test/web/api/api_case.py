@@ -15,7 +15,6 @@ import jsonschema_rs
 from attrs import evolve
 from twisted.internet.defer import Deferred, succeed
 
-from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.reading import open_for_reading
 from buildbot_lite.web.api.openapi import document_of
 from buildbot_lite.web.api.routes import ENDPOINTS
@@ -26,6 +25,7 @@ from buildbot_lite.web.farm.stored_farm import Places
 from buildbot_lite.web.root import SiteRoot
 from buildbot_lite.web.routes import ROUTES
 from buildbot_lite.web.serving.site import make_factory
+from test.storage.inline import InlineWriter
 
 from ...seeded.files import DATABASE, make_farm
 from ...seeded.live_answers import LiveAnswers

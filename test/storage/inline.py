@@ -1,23 +1,32 @@
 """
-`Records` without threads: the Deferreds have fired when they are returned.
-
-For tests without a reactor, and for commands when no master runs.
+`Records` without threads: the Deferreds have fired when they are returned.  For tests without a reactor.
 """
 
 from collections.abc import Callable
 from typing import TypeVar, cast
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.pool import StaticPool
 from twisted.internet.defer import Deferred, execute, fail, succeed
 from twisted.python.failure import Failure
 
-from ..errors import RecordsClosedError
-from . import batch
-from .batch_meter import BatchMeter
-from .database import database_in_memory
-from .subscribers import OnCommit, Subscribers
+from buildbot_lite.errors import RecordsClosedError
+from buildbot_lite.storage import batch, schema
+from buildbot_lite.storage.batch_meter import BatchMeter
+from buildbot_lite.storage.database import prepare_writing
+from buildbot_lite.storage.subscribers import OnCommit, Subscribers
 
 T = TypeVar("T")
+
+
+def database_in_memory() -> Engine:
+    """
+    An empty database in memory, with this version's schema and one shared connection.
+    """
+    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+    prepare_writing(engine)
+    schema.metadata.create_all(engine)
+    return engine
 
 
 class InlineWriter:
@@ -34,9 +43,6 @@ class InlineWriter:
         self._closed = False
 
     def write(self, change: Callable[[Connection], T]) -> Deferred[T]:
-        """
-        As `Records.write`.
-        """
         if self._closed:
             return fail(RecordsClosedError())
         done = batch.commit(self._connection, [change], lock_timeout=0.0)
@@ -46,15 +52,9 @@ class InlineWriter:
         return fail(result) if isinstance(result, Failure) else succeed(cast(T, result))
 
     def note(self, change: Callable[[Connection], T]) -> Deferred[T]:
-        """
-        As `Records.note`.
-        """
         return self.write(change)
 
     def read(self, query: Callable[[Connection], T]) -> Deferred[T]:
-        """
-        As `Records.read`.
-        """
         if self._closed:
             return fail(RecordsClosedError())
         try:
@@ -63,15 +63,9 @@ class InlineWriter:
             self._connection.rollback()
 
     def on_commit(self, callback: OnCommit) -> Callable[[], None]:
-        """
-        As `Records.on_commit`.
-        """
         return self._subscribers.add(callback)
 
     def close(self) -> Deferred[None]:
-        """
-        As `Records.close`.
-        """
         if not self._closed:
             self._closed = True
             self._connection.close()
