@@ -18,10 +18,11 @@ from klein import Klein
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.web.resource import IResource
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
-from werkzeug.routing import IntegerConverter
+from werkzeug.routing import IntegerConverter, RequestRedirect
 
 from ..errors import BuildbotLiteError, NeedsHolderError, NoAnswerError, NotFoundError, RefusedError
 from ..wire.limits.limited_log import LimitedLog
+from .api.definitions import BASE
 from .api.problems import problem
 from .farm.live import is_private
 from .holders.sessions import FURL, is_foreign, password_of
@@ -30,6 +31,7 @@ from .page_request import LONGEST_ADDRESS, MOST_FIELDS, PageRequest, takes_gzip
 from .refusals import status_of
 from .replies.kept_replies import KeptReplies, PreparedReply
 from .replies.large_replies import LARGEST_WHOLE, LargeReplies
+from .replies.redirection import without_slashes
 from .serving.fair_turns import FairTurns
 from .serving.policy import PAGE_HEADERS, host_name
 from .serving.site import MOST_CONNECTIONS
@@ -41,6 +43,7 @@ _KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-
 _CHALLENGE = 'Basic realm="the string as the password", charset="UTF-8"'
 _TITLES = {401: "Sign in first", 403: "Not permitted", 404: "Not found", 503: "Not at this moment"}
 """The titles of pages with an error, where people need not know the words of HTTP."""
+_NOTHING = "There is nothing at this address."
 _NOT_TOLD = (
     "The master answers, but does not tell who may read these pages.  It is of an older version than the web process, "
     "or its string for the pages was revoked."
@@ -174,6 +177,8 @@ class Pages:
         live = self._view.live
 
         async def make() -> Reply | Streamed:
+            if _is_of_directory(route, asked):
+                return without_slashes(asked)
             return await route.render(self._view, asked, **names)
 
         # Any cookie of another site's, or of nobody's, must not make a page anew.
@@ -193,12 +198,27 @@ class Pages:
         """
         The body for a request that matches no route; klein finishes it.
         """
+        asked = _asked(request)
+        if isinstance(error, RequestRedirect):
+            # werkzeug's own address would begin with a slash, and leave the path of a proxy.
+            return _headed(request, PreparedReply(without_slashes(asked)))
         status = error.code or 404
-        sentence = "This address takes no such request." if status == 405 else "There is nothing at this address."
-        reply = await self._sentence(_asked(request), status, sentence)
+        sentence = "This address takes no such request." if status == 405 else _NOTHING
+        if status == 404 and asked.is_of_program:
+            sentence = f"{_NOTHING}  {BASE}/ lists what there is."
+        reply = await self._sentence(asked, status, sentence)
         if isinstance(error, MethodNotAllowed) and error.valid_methods:
             reply = evolve(reply, headers={"allow": ", ".join(sorted(error.valid_methods))})
         return _headed(request, PreparedReply(reply))
+
+
+def _is_of_directory(route: Route, asked: PageRequest) -> bool:
+    """
+    Whether *asked* ends in a slash that the addresses of *route* do not have: links of its page are relative to one
+    without, and forms have sent nothing to it.
+    """
+    is_shown = asked.method in {"GET", "HEAD"} and not route.ends_in_slash and not route.rule.endswith("/")
+    return is_shown and asked.path.endswith("/")
 
 
 def _kept_as(asked: PageRequest) -> str:
@@ -280,11 +300,11 @@ def _asked(request: Any) -> PageRequest:
 
 async def _static(view: FarmView, asked: PageRequest, name: str) -> Reply:
     if not name.replace("-", "").replace(".", "").isalnum() or name.startswith("."):
-        raise NotFoundError("There is nothing at this address.")
+        raise NotFoundError(_NOTHING)
     try:
         content, _ = static_file(name)
     except OSError:  # also a name that is too long for one
-        raise NotFoundError("There is nothing at this address.") from None
+        raise NotFoundError(_NOTHING) from None
     kind = _KINDS.get(name.rpartition(".")[2], "application/octet-stream")
     # Its address has a digest of the content.
     return Reply(200, content, kind, {"cache-control": "public, max-age=31536000, immutable"})

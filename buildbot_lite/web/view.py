@@ -59,6 +59,8 @@ class Route:
     The page at the addresses that match *rule* (werkzeug's notation).  *kept*: seconds for which the same answer may be
     given again while the farm has not changed.  *is_open*: whether it is shown to everybody, also of a private farm.
     *takes_password*: whether a string may come as the password of HTTP Basic, as from programs that know nothing else.
+    *ends_in_slash*: whether its addresses may end in a slash; others lead to those without, from which the links of
+    the page are relative.
     """
 
     rule: str
@@ -67,6 +69,7 @@ class Route:
     kept: float = 1.0
     is_open: bool = False
     takes_password: bool = False
+    ends_in_slash: bool = False
 
 
 @frozen

@@ -4,7 +4,6 @@ One build: what was asked, what came of it, and each of its steps.
 
 import os
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
 from typing import Any
 
 from markupsafe import Markup
@@ -18,7 +17,6 @@ from ...storage.compressed_streams import open_stream
 from ...storage.records import marks
 from ..farm.live import Document
 from ..farm.stored_farm import Places
-from ..html.rendering import page_of_build
 from ..logs.terminal import Terminal
 from ..page_request import PageRequest
 from ..view import FarmView, Reply, Route
@@ -142,12 +140,4 @@ def tail_of(places: Places, logs: Sequence[Mapping[str, Any]]) -> list[Markup]:
     return [Markup(terminal.show(line).html) for line in lines[-MOST_LINES:]]  # noqa: S704 - the terminal escapes
 
 
-async def elsewhere(view: FarmView, asked: PageRequest, builder: str, number: int) -> Reply:
-    """
-    ``/builds/NAME/NUMBER``, as the API and the commands name builds: leads to the build's page.
-    """
-    address = f"{asked.root}{page_of_build(builder, number)}"
-    return Reply(HTTPStatus.MOVED_PERMANENTLY, b"", headers={"location": address})
-
-
-ROUTES = (Route("/builders/<builder>/<int:number>", build), Route("/builds/<builder>/<int:number>", elsewhere))
+ROUTES = (Route("/builders/<builder>/<int:number>", build),)

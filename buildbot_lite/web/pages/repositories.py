@@ -143,8 +143,8 @@ def _key(view: FarmView, target: str) -> str:
 
 
 ROUTES = (
-    Route(f"{PATH}/<target>", repository_file, kept=0, takes_password=True),
+    Route(f"{PATH}/<target>", repository_file, kept=0, takes_password=True, ends_in_slash=True),
     Route(f"{PATH}/<target>/{ARMORED}", armored_key, kept=0, takes_password=True),
     Route(f"{PATH}/<target>/{KEYRING}", keyring, kept=0, takes_password=True),
-    Route(f"{PATH}/<target>/<path:name>", repository_file, kept=0, takes_password=True),
+    Route(f"{PATH}/<target>/<path:name>", repository_file, kept=0, takes_password=True, ends_in_slash=True),
 )
