@@ -13,7 +13,7 @@ from unittest import mock
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import FileError, InputError
+from buildbot_lite.errors import DiskFullError, FileError, InputError
 from buildbot_lite.packages.control.job_actions import JobActions
 from buildbot_lite.packages.control.package_jobs import PackageJobs
 from buildbot_lite.packages.records import results
@@ -147,6 +147,20 @@ class StoreTests(SynchronousTestCase):
         self.assertIn("is not there any more", str(self.assertRaises(FileError, self.store, gone)))
         self.assertEqual(self.names(), ["amd64"])
         self.assertEqual(load(self.place), found)
+
+    def test_full_disk(self) -> None:
+        """
+        Promise 9.9: on a full disk nothing is stored in part, and one sentence says so, whichever directory or file has
+        no room; later everything is stored.
+        """
+        full = OSError(28, "No space left on device")
+        for change in ("mkdir", "fsync", "rename"):
+            with mock.patch(f"{results.__name__}.os.{change}", side_effect=full):
+                error = self.assertRaises(DiskFullError, self.store, self.output())
+            self.assertRegex(str(error), r"here is no room for (the results|\S+/job\.log)")
+            self.assertFalse(os.path.exists(self.place))
+        self.store(self.output())
+        self.assertIn(DEB, self.names("amd64"))
 
     def test_refused(self) -> None:
         """

@@ -5,6 +5,7 @@ Signatures of packages and repositories, made with gpg and checked with gpgv, rp
 import io
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event
@@ -15,14 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.child_programs import ChildProgram, Ran, run_here
-from buildbot_lite.errors import FileError, InputError
+from buildbot_lite.child_programs import ChildProgram, ProgramError, Ran, run_here
+from buildbot_lite.errors import DiskFullError, FileError, InputError
 from buildbot_lite.packages.formats.rpm_header import read_header, read_lead
 from buildbot_lite.packages.keys import verification
 from buildbot_lite.packages.keys.openpgp import EDDSA, RSA, read_public_keys, read_signature
 from buildbot_lite.packages.keys.verification import TargetKey
 from buildbot_lite.packages.signer.gnupg import Gnupg
 from buildbot_lite.packages.signer.signable import described
+from buildbot_lite.packages.signing import rpm_signature
 from buildbot_lite.packages.signing.release_signature import in_release, text_to_sign
 from buildbot_lite.packages.signing.rpm_signature import header_to_sign, signature_header, write_signed
 
@@ -117,6 +119,35 @@ class VerificationTests(_SigningCase):
         with mock.patch.object(verification, "MOST_MEMORY", 1 << 20):
             sentence = self.refused(key, b"data", signature)
         self.assertIn("gpgv does not accept the signature of greet.rpm", sentence)
+
+    def test_machine_at_fault(self) -> None:
+        """
+        Promise 9.9: a check that cannot be made says nothing about the signature: the disk for temporary files is full,
+        before gpgv or rpmkeys runs or while it does, or the master stops.
+        """
+        key, signature = self.key(self.rsa.public()), self.rsa.sign(b"data")
+        package = self.directory / "greet.rpm"
+        package.write_bytes(TINY_SRPM)
+        full = OSError(28, "No space left on device")
+        checks: list[Callable[[], object]] = [
+            lambda: key.check_signature(b"data", signature, "greet.rpm"),
+            lambda: key.check_signed_text(b"data", "Release"),
+            lambda: key.check_packages([str(package)]),
+        ]
+        for check in checks:
+            for name in ("tempfile.mkdtemp", f"{verification.__name__}._write"):
+                with mock.patch(name, side_effect=full):
+                    error = self.assertRaises(DiskFullError, check)
+            self.assertIn("there is no room for the temporary files", str(error))
+            failed = mock.patch.object(verification, "run_here", return_value=Ran(2, b"", b"gpgv: error\n"))
+            with failed, mock.patch.object(verification, "LEAST_FREE", 1 << 62):
+                self.assertRaises(DiskFullError, check)
+            with failed:
+                self.assertRaises(InputError, check)
+            key.unwanted.set()
+            self.assertIn("the master stops", str(self.assertRaises(ProgramError, check)))
+            key.unwanted.clear()
+        checks[0]()
 
     def test_wrong_key(self) -> None:
         """
@@ -282,6 +313,17 @@ class RpmTests(_SigningCase):
         signature = read_signature(self.rsa.sign(HEADER, "--textmode"))
         self.assertRaises(InputError, write_signed, str(self.package), signature, str(self.signed))
         self.assertFalse(self.signed.exists())
+
+    def test_full_disk(self) -> None:
+        """
+        Promise 9.9: on a full disk a signed package is not written in part, and one sentence says so.
+        """
+        full = OSError(28, "No space left on device")
+        for change in ("open", "fsync", "rename"):
+            with mock.patch(f"{rpm_signature.__name__}.os.{change}", side_effect=full):
+                error = self.assertRaises(DiskFullError, self.sign, self.rsa)
+            self.assertIn("there is no room for the signed package signed.rpm", str(error))
+            self.assertEqual(os.listdir(self.directory), ["tiny.rpm"])
 
     def test_no_digest(self) -> None:
         """

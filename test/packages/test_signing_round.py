@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any, ClassVar
 from unittest import mock
 
@@ -18,7 +19,8 @@ from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import InputError, MessageError, NotFoundError, RefusedError
+from buildbot_lite.child_programs import ProgramError
+from buildbot_lite.errors import DiskFullError, InputError, MessageError, NotFoundError, RefusedError
 from buildbot_lite.packages.building.steps import SINGLE_FILE
 from buildbot_lite.packages.keys.openpgp import Signature
 from buildbot_lite.packages.keys.verification import TargetKey
@@ -29,6 +31,7 @@ from buildbot_lite.packages.records.results import JobResults, ResultFile
 from buildbot_lite.packages.signer.gnupg import Gnupg
 from buildbot_lite.packages.signer.offered import OfferedOrigin, Offers, WantedFile
 from buildbot_lite.packages.signer.signer import Signer, SigningSummary
+from buildbot_lite.packages.signing import rpm_signature
 from buildbot_lite.packages.signing.signed_files import PUBLIC, SignedFiles
 from buildbot_lite.packages.signing.signed_snapshot import SignedSnapshot
 from buildbot_lite.packages.signing.signing_desk import PUSH, SIGN, SignedTarget, SigningDesk
@@ -170,9 +173,10 @@ class RoundCase(SynchronousTestCase):
             file.write(self.key.public())
         self.repository = self.make_repository()
         self.farm = FakeSurroundings(self.harness)
+        self.stopping = Event()
         self.files = SignedFiles(
             os.path.join(self.directory, "signing"),
-            key=lambda: TargetKey(path, "keys/farm.asc"),
+            key=lambda: TargetKey(path, "keys/farm.asc", self.stopping),
             snapshots=lambda: self.repository,
         )
         self.new_round()
@@ -639,6 +643,24 @@ class RpmRoundTests(RoundCase):
         Path(self.directory, "farm.asc").write_bytes(new.public())
         self.assertIn("is not good any more", self.refused(RefusedError, self.signing(key=new)))
         self.assertEqual(self.sign(key=new).jobs, [number])
+
+    def test_machine_at_fault(self) -> None:
+        """
+        Promise 9.9: a master that stops while it applies signatures, and one whose disk is full then, keep them, and
+        offer the job again; what is missing is the index alone.
+        """
+        number = self.job()
+        self.refused(GoneError, self.signing(after="sign-give"))
+        self.stopping.set()
+        self.assertIn("the master stops", self.refused(ProgramError, self.signing()))
+        self.stopping.clear()
+        full = OSError(28, "No space left on device")
+        for name in ("tempfile.mkdtemp", f"{rpm_signature.__name__}.shutil.copyfileobj"):
+            with mock.patch(name, side_effect=full):
+                self.assertIn("disk is full", self.refused(DiskFullError, self.signing()))
+        display = FakeDisplay()
+        self.assertEqual(self.sign(display=display).jobs, [number])
+        self.assertEqual(display.shown[1:], ["repomd.xml: repomd.xml, the index of an RPM repository"])
 
     def test_kind(self) -> None:
         """

@@ -7,16 +7,19 @@ status lines count (GnuPG's doc/DETAILS), and rpmkeys gets ``_pkgverify_level al
 """
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from errno import ENOSPC
 from threading import Event
 
 from attrs import field, frozen
 
-from ...child_programs import ChildProgram, Ran, last_complaint, run_here
+from ...child_programs import ChildProgram, ProgramError, Ran, last_complaint, run_here
 from ...errors import FileError, InputError, sentence
 from ...model.display import printable
+from ...storage.files import file_error
 from .openpgp import LARGEST_KEYS, Signature, armored_keys, read_public_keys, read_signature
 
 SECONDS = 60.0
@@ -26,6 +29,8 @@ SECONDS_FOR_PACKAGES = 1800.0
 PACKAGES_AT_ONCE = 100
 MOST_MEMORY = 1 << 30
 """Bytes of address space: signatures, texts and packages come from others."""
+LEAST_FREE = 16 << 20
+"""Free bytes on the disk of temporary files.  With less, a failed check says nothing about a signature."""
 _LARGEST_OUTPUT = 1 << 20
 
 
@@ -35,7 +40,8 @@ class TargetKey:
     The public keys in the file *path*, such as ``sign_key`` of a target.  *name*: the name of the file in sentences.
 
     The file is read for each check, so a new key counts at once.  All methods block: call them in a thread.
-    *unwanted*: set it to end running programs.
+    *unwanted*: set it to end running programs.  `ProgramError` and `DiskFullError`: nothing could be checked, because
+    the master stops or has no room for temporary files.
     """
 
     path: str
@@ -52,8 +58,7 @@ class TargetKey:
             files = {"data": data, "signature": signature}
             for name, contents in files.items():
                 _write(os.path.join(directory, name), contents)
-            ran = self._gpgv(directory, "signature", "data")
-        _check_status(ran, what, self.name)
+            _check_status(self._gpgv(directory, "signature", "data"), what, self.name)
         return found
 
     def check_signed_text(self, data: bytes, what: str) -> bytes:
@@ -100,7 +105,10 @@ class TargetKey:
         program = ChildProgram(
             argv=argv, cwd=directory, env=env, seconds=seconds, largest=_LARGEST_OUTPUT, memory=MOST_MEMORY
         )
-        return run_here(program, self.unwanted)
+        ran = run_here(program, self.unwanted)
+        if self.unwanted.is_set():
+            raise ProgramError("The signatures could not be checked: the master stops.")
+        return ran
 
     def keyring(self) -> bytes:
         """
@@ -118,9 +126,18 @@ class TargetKey:
     @contextmanager
     def _directory(self) -> Iterator[str]:
         keyring = self.keyring()
-        with tempfile.TemporaryDirectory(prefix="buildbot-lite-") as directory:
-            _write(os.path.join(directory, "keys"), keyring)
-            yield directory
+        try:
+            with tempfile.TemporaryDirectory(prefix="buildbot-lite-") as directory:
+                _write(os.path.join(directory, "keys"), keyring)
+                try:
+                    yield directory
+                except InputError as error:
+                    # Programs that find no room fail like those that find no good signature.
+                    if shutil.disk_usage(directory).free < LEAST_FREE:
+                        raise OSError(ENOSPC, os.strerror(ENOSPC)) from error
+                    raise
+        except OSError as error:
+            raise file_error(error, "temporary files with which signatures are checked") from error
 
 
 def _check_status(ran: Ran, what: str, key_name: str) -> None:

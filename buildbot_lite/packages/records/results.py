@@ -167,7 +167,10 @@ def store(
     package is there with other contents.
     """
     new = [each for each in outputs if not _is_there(place, each)]
-    make_directories(place)
+    try:
+        make_directories(place)
+    except OSError as error:
+        raise file_error(error, f"results in {place}") from error
     directories = {each.architecture: os.path.join(place, each.architecture) for each in outputs}
     try:
         for each in new:
@@ -214,7 +217,7 @@ def load(place: str) -> JobResults:
             matches = [match for match in map(_SUM.match, lines) if match is not None]
             found += [ResultFile(arch, match["name"], match["sha256"]) for match in matches]
     except OSError as error:
-        raise file_error(error, f"the results in {place}", cannot="be read") from error
+        raise file_error(error, f"results in {place}", cannot="be read") from error
     return JobResults(place, tuple(found))
 
 
@@ -250,7 +253,7 @@ def _show(place: str, output: ArchOutput) -> None:
         os.rename(_hidden(place, output), os.path.join(place, output.architecture))
         sync_directory(place)
     except OSError as error:
-        raise file_error(error, f"the results for {output.architecture}") from error
+        raise file_error(error, f"results for {output.architecture}") from error
 
 
 def _prepare(place: str, output: ArchOutput, artifacts: str, streams: str) -> str:
@@ -271,7 +274,7 @@ def _prepare(place: str, output: ArchOutput, artifacts: str, streams: str) -> st
         write_whole(os.path.join(beside, SUMS), text.encode())
         sync_directory(beside)
     except OSError as error:
-        raise file_error(error, f"the results for {output.architecture}") from error
+        raise file_error(error, f"results for {output.architecture}") from error
     return beside
 
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import IO
 
 from ...errors import InputError
-from ...storage.files import PRIVATE, sync_directory
+from ...storage.files import PRIVATE, file_error, sync_directory
 from ..formats.rpm_file import payload_digest
 from ..formats.rpm_header import LEAD, Header, Value, read_header, read_lead
 from ..keys.openpgp import BINARY, RSA, Signature
@@ -53,10 +53,17 @@ def header_to_sign(file: IO[bytes]) -> bytes:
 def write_signed(source: str, signature: Signature, target: str) -> None:
     """
     Copy the package *source* to *target*, with *signature* in the place of its signatures.  *target* appears whole or
-    not at all.  `InputError` when the package is damaged.
+    not at all.  `InputError` when the package is damaged; `DiskFullError`, `FileError`.
     """
     if signature.kind != BINARY:
         raise InputError("A package needs a signature of bytes, and that is one of text.")
+    try:
+        _write_signed(source, signature, target)
+    except OSError as error:
+        raise file_error(error, f"signed package {os.path.basename(target)}") from error
+
+
+def _write_signed(source: str, signature: Signature, target: str) -> None:
     beside = f"{target}.new"
     with suppress(FileNotFoundError):
         os.remove(beside)
