@@ -34,7 +34,7 @@ def jobs(document: Sequence[Document]) -> RenderableType:
     rows: list[Sequence[Any]] = [
         (
             plain(str(each["job"])),
-            plain(f"{each['name']} {each['version']}" + (" (scratch)" if each["scratch"] else "")),
+            plain(f"{each['name']} {_version(each)}" + (" (scratch)" if each["scratch"] else "")),
             plain(each["target"]),
             _state(each["state"]),
             plain(each["submitter"]),
@@ -64,6 +64,7 @@ def job(document: Document) -> RenderableType:
         ("state", _state(document["state"])),
         ("why", document["reason"]),
         ("target", document["target"]),
+        ("source", document["version"] if document["version"] != _version(document) else ""),
         ("submitted", f"{Date(document['created'])}, by {document['submitter']}"),
         ("took", duration(document["created"], document["finished"])),
         ("priority", document["priority"] or ""),
@@ -84,7 +85,7 @@ def job(document: Document) -> RenderableType:
         for each in document["arches"]
     ]
     return Group(
-        plain(f"{document['name']} {document['version']}  (job {document['job']})", "bold"),
+        plain(f"{document['name']} {_version(document)}  (job {document['job']})", "bold"),
         facts(described),
         *part("Architectures", table(("architecture", "state", "build", "slave", "took", ""), arches), arches),
         *part("States", table(("state", "since", "for"), _spans(document)), document["history"]),
@@ -106,6 +107,14 @@ def targets(document: Sequence[Document]) -> RenderableType:
         for each in document
     ]
     return table(("target", "kind", "architectures", "jobs", ""), rows)
+
+
+def _version(job: Document) -> str:
+    """
+    The version of its packages, or of its source until they are built.  Masters of earlier versions tell only the
+    latter.
+    """
+    return str(job.get("built_version") or job["version"])
 
 
 def _shortened(text: Text, most: int) -> Text:

@@ -327,6 +327,7 @@ package_jobs = Table(
     Column("history", Text, nullable=False),  # [[state, time], …]
     Column("after_job", Integer),  # the job before it in its chain
     Column("origin", Text, nullable=False, server_default=""),  # JSON: the commit of which the source was made
+    Column("built_version", String(200)),  # of the built packages; null until they are there
 )
 Index("package_jobs_unfinished", package_jobs.c.id, sqlite_where=package_jobs.c.finished.is_(None))
 

@@ -19,7 +19,7 @@ from . import schema
 if TYPE_CHECKING:
     from alembic.config import Config
 
-REVISION: Final = "0008"
+REVISION: Final = "0009"
 """The newest revision in ``migrations/versions``, which `schema` describes."""
 
 # The ``user_version`` in the header of an SQLite file: 1 when no used or free page contains the secrets of 0.1.0, which

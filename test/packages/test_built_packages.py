@@ -153,7 +153,8 @@ class BuiltPackagesTests(_Case):
                 }
                 source = SourcePackage(RPM, "hello", "", f"2.10-{submitted}", RpmArchitectures())
                 if right:
-                    self.assertEqual(len(self.read(files, source=source, suffix=dist)), 1)
+                    (found,) = self.read(files, source=source, suffix=dist)
+                    self.assertEqual(found.source_version, f"2.10-{built}")
                 else:
                     self.assertRaises(InputError, self.read, files, source=source, suffix=dist)
 
@@ -232,6 +233,23 @@ class JoinedTests(_Case):
         for one, other, said in ALSO_DIFFERENT:
             with self.subTest(said=said):
                 self._check(rpm(**{**DOC, **one}), rpm(**{**DOC, **other}), said)
+
+    def test_versions(self) -> None:
+        """
+        Promise 9.5: packages of different versions of the source, in one build or in several, are a failure that names
+        both.
+        """
+        other: dict[str, Any] = {"t1002": "1.f4", "t1044": "hello-2.10-1.f4.src.rpm"}
+        first = self.read({"hello-2.10-1.x86_64.rpm": rpm()}, suffix=".f4")
+        second = self.read({"hello-2.10-1.f4.i686.rpm": rpm(t1022="i686", **other)}, "i686", suffix=".f4")
+        both = self.read(
+            {"hello-2.10-1.x86_64.rpm": rpm(), "hello-doc-2.10-1.f4.noarch.rpm": rpm(**DOC, **other)}, suffix=".f4"
+        )
+        for builds, said in (
+            ({"x86_64": first, "i686": second}, "the builds for x86_64 and i686 are of 2.10-1 and 2.10-1.f4"),
+            ({"x86_64": both}, "x86_64 is built of 2.10-1 and 2.10-1.f4"),
+        ):
+            self.assertIn(said, str(self.assertRaises(InputError, joined, builds)))
 
     def _check(self, first: bytes, second: bytes, said: str) -> None:
         error = self.assertRaises(InputError, self.join, first, second)

@@ -308,7 +308,7 @@ class BrokenChainTests(ChainCase):
         self.after(2, Source="cc")
         self.assertIn("bot1", next(iter(self.reasons(2))))
         self.finish(1)
-        why = "job 1: aa 1.0 was finished without being published, and this job is built after it"
+        why = "job 1: aa 1.0+farm1 was finished without being published, and this job is built after it"
         self.assertEqual(self.ended(2), ("killed", why, {"killed"}))
         self.assertEqual(self.ended(3), ("killed", why, {"killed"}))
 
@@ -335,7 +335,7 @@ class BrokenChainTests(ChainCase):
         self.outlive()
         self.slave.lose()
         self.harness.settle(3600)
-        why = "job 1: aa 1.0 was finished without being published, and this job is built after it"
+        why = "job 1: aa 1.0+farm1 was finished without being published, and this job is built after it"
         self.assertEqual(self.ended(2), ("killed", why, {"killed"}))
         self.assertEqual(self.requests(), [])
 
@@ -370,7 +370,7 @@ class BrokenChainTests(ChainCase):
         self.attach()
         self.repository.shown = False
         self.after(1, Source="bb")
-        why = "job 1: aa 1.0 is not in the repository for builds any more, and this job is built after it"
+        why = "job 1: aa 1.0+farm1 is not in the repository for builds any more, and this job is built after it"
         self.assertEqual(self.ended(2), ("killed", why, {"killed"}))
 
     def test_requeue(self) -> None:

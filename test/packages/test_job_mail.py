@@ -78,7 +78,7 @@ class JobMailTests(MailCase):
         terminal.
         """
         self.submit_as("Ann <ann@example.org>")
-        job = evolve(self.job(), version="at v\u202e1", target="b\x9b31m")
+        job = evolve(self.job(), built_version=None, version="at v\u202e1", target="b\x9b31m")
         text = self.harness.read(lambda connection: job_mail.text_of(connection, job, "", None))
         self.assertIn("greet at v?1 for b?31m, is finished.\n", text)
 
@@ -108,7 +108,7 @@ class JobMailTests(MailCase):
         self.assertEqual(self.messages(), [])
         self.submit_as("ann@example.org")
         (message,) = self.messages()
-        self.assertEqual(message.body["subject"], "greet 1.0 for bookworm: finished (job 2)")
+        self.assertEqual(message.body["subject"], "greet 1.0+farm1 for bookworm: finished (job 2)")
 
 
 class LinksTests(MailCase):

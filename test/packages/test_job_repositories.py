@@ -362,7 +362,7 @@ class RepositoriesTests(RepositoryCase):
         self.ask("finish", job=2)
         for pushed, number in ((True, 1), (False, 2)):
             newest = partial(job_lists.newest_finished, target="bookworm", most=9, pushed=pushed)
-            self.assertEqual(self.harness.read(newest), [("greet", "1.0", number)])
+            self.assertEqual(self.harness.read(newest), [("greet", "1.0+farm1", number)])
             self.assertEqual(self.harness.read(partial(newest, after="greet")), [])
 
     def test_announcing_long(self) -> None:

@@ -105,6 +105,15 @@ class RandomHistoriesTests(SynchronousTestCase):
         left = [name for name, _, _ in os.walk(top) if ".gone" in name]
         self.assertEqual((left, sorted(os.listdir(top))[:2]), ([], ["+scratch", ".signing"]))
 
+    def test_built_version(self) -> None:
+        """
+        Promise 9.9: results belong to the jobs that built their version, whatever was submitted.
+        """
+        old = ResultNeed("a", "1.0-1.fc40", 0.0, False, "1.0-1.f4")
+        self.assertEqual(unneeded([old], str, NOW), {("a", "1.0-1.f4")})
+        new = ResultNeed("a", "1.0-1.fc41", None, False, "1.0-1.f4")
+        self.assertEqual(unneeded([old, new], str, NOW), set())
+
     def test_strange_files(self) -> None:
         """
         Promise 9.9: files and links that somebody has put beside the results stay, and keep none from being removed.
@@ -180,7 +189,7 @@ class ResultRetentionTests(RepositoryCase):
         self.build()
         self.ask("kill", job=1)
         (need,) = self.harness.read(lambda connection: needs_of(connection, "bookworm"))
-        self.assertEqual((need.name, need.version, need.lasting), ("greet", "1.0", False))
+        self.assertEqual((need.name, need.version, need.built, need.lasting), ("greet", "1.0", "1.0+farm1", False))
         build = self.job().arches[0].build
         assert build is not None
         marked: Deferred[Any] = self.farm.records.write(lambda connection: marks.keep(connection, build, "look"))

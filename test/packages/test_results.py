@@ -21,6 +21,7 @@ from buildbot_lite.packages.records.results import ArchOutput, JobResults, Store
 from buildbot_lite.packages.service import job_advance
 from buildbot_lite.packages.service.checked_builds import checked_builds
 
+from .rpm_files import rpm, srpm
 from .test_job_service import JobCase
 
 DEB = "greet_1.0_amd64.deb"
@@ -254,3 +255,83 @@ class RefusedResultsTests(JobCase):
         self.harness.settle()
         self.assertEqual([self.job(number).state for number in (1, 2)], ["finished", "failed"])
         self.assertIn("with other bytes: give the package a higher version", self.job(2).reason)
+
+
+class BuiltVersionTests(JobCase):
+    """
+    The results of source RPMs, whose release becomes another one where they are built.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(job_advance, "checked_builds", checked_builds)
+        self.building.files = {"hello-2.10-1.f4.x86_64.rpm": self.package("1.f4")}
+
+    def configuration(self) -> str:
+        return (
+            "from buildbot_lite.packages import Plain, RpmTarget\n"
+            'c["slaves"] = [slave.BuildSlave("bot1")]\n'
+            'c["targets"] = [RpmTarget("f4", ["x86_64"], root=Plain(), dist=".f4")]\n'
+        )
+
+    def package(self, release: str, payload: bytes = b"files") -> bytes:
+        """
+        The package hello-2.10 with this release.
+        """
+        return rpm(payload, t1002=release, t1044=f"hello-2.10-{release}.src.rpm")
+
+    def test_place(self) -> None:
+        """
+        Promise 9.5: results are under the version that was built, which is what people read from then on; the submitted
+        one is kept beside it.
+        """
+        self.run_command("f4", srpm(t1002="1.fc40"))
+        self.assertEqual((self.job().title, self.job().built_version), ("job 1: hello 2.10-1.fc40", None))
+        self.attach()
+        job = self.job()
+        self.assertEqual((job.state, job.version, job.built_version), ("finished", "2.10-1.fc40", "2.10-1.f4"))
+        self.assertEqual(job.title, "job 1: hello 2.10-1.f4")
+        self.assertEqual(self.tree("f4", "hello"), ["2.10-1.f4"])
+
+    def test_same_version(self) -> None:
+        """
+        Promise 9.5: other bytes of a version that was built are refused, though another version was submitted.
+        """
+        self.run_command("f4", srpm(t1002="1.fc40"))
+        self.attach()
+        self.building.files = {"hello-2.10-1.f4.x86_64.rpm": self.package("1.f4", b"other")}
+        self.run_command("f4", srpm(t1002="1.fc41"))
+        self.assertEqual([self.job(number).state for number in (1, 2)], ["finished", "failed"])
+        self.assertIn("hello-2.10-1.f4.x86_64.rpm is there already, with other bytes", self.job(2).reason)
+        self.assertEqual(self.tree("f4", "hello"), ["2.10-1.f4"])
+
+    def test_epoch(self) -> None:
+        """
+        The epoch is that of the source package; what a package of another source says is not taken for the version.
+        """
+        self.run_command("f4", srpm(t1003=3))
+        self.attach()
+        self.assertEqual(self.tree("f4", "hello"), ["3%3a2.10-1.f4"])
+        self.building.files = {"hello-2.10-9.x86_64.rpm": self.package("9")}
+        self.run_command("f4", srpm(t1003=4))
+        job = self.job(2)
+        self.assertEqual((job.state, job.built_version), ("failed", "4:2.10-1"))
+        self.assertIn("is of hello-2.10-9.src.rpm", job.reason)
+        self.assertEqual(self.tree("f4", "hello"), ["3%3a2.10-1.f4"])
+
+    def test_earlier_version(self) -> None:
+        """
+        Promise 13: results that a version of the program stored which did not record what was built stay where they
+        are, and are found.
+        """
+        self.run_command("f4", srpm())
+        self.attach()
+        forget = "UPDATE package_jobs SET built_version = NULL"
+        self.successResultOf(self.farm.records.write(lambda connection: connection.exec_driver_sql(forget).rowcount))
+        top = os.path.join(self.harness.basedir, "packages", "f4", "hello")
+        os.rename(os.path.join(top, "2.10-1.f4"), os.path.join(top, "2.10-1"))
+        self.harness.restart()
+        service = cast("PackageJobs", self.harness.farm.extensions["jobs of packages"]).service
+        found = self.harness.done(service.results_of(self.job(), service.targets["f4"]))
+        self.assertEqual([each.name for each in found.packages], ["hello-2.10-1.f4.x86_64.rpm"])
+        self.assertEqual(self.tree("f4", "hello"), ["2.10-1"])

@@ -604,6 +604,10 @@ class OverlayTests(PackagesCase):
             ["hello-1.0-1.f4.x86_64.rpm", "hello-doc-1.0-1.f4.noarch.rpm", "hello-1.0-1.f4.i686.rpm"],
         )
         self.assertIn("\ngcc-", (builds["i686"] / "installed.txt").read_text())
+        self.until_finished(1)
+        self.assertEqual(self.shown(1)["built_version"], "1.0-1.f4")
+        results = Path(self.farm.master_directory) / "packages" / "r" / "hello" / "1.0-1.f4"
+        self.assertEqual({path.name for path in results.iterdir()}, {"x86_64", "i686"})
         self.assertEqual(self.left_on_slave(), set())
 
         needy = self.built("r", self.source_rpm("greet", NEEDY))

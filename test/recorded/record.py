@@ -119,7 +119,7 @@ def fill(connection: Connection) -> None:
     requests.finish(connection, first.id, Result.SUCCESS, 112.0)
     requests.requeue(connection, second.id, 500.0)
     fill_schedulers(connection, submitted.buildset.id)
-    job_records.add(
+    job = job_records.add(
         connection,
         NewJob(
             target="stable",
@@ -133,6 +133,7 @@ def fill(connection: Connection) -> None:
         ),
         115.0,
     )
+    job_records.set_built_version(connection, job, "1.0-1.f4")
 
 
 def fill_schedulers(connection: Connection, buildset: int) -> None:

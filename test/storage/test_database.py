@@ -474,6 +474,8 @@ class RecordedTests(SynchronousTestCase):
                     self.assertEqual([e.kind for e in feed.since(connection, 0)], ["build.started"])
                     jobs = job_lists.unfinished(connection)
                     self.assertEqual([job.name for job in jobs], ["hello"] if name >= "0006" else [])
+                    built = "1.0-1.f4" if name >= "0009" else None
+                    self.assertEqual([job.built_version for job in jobs], [built] * len(jobs))
                     again = builds.start(
                         connection,
                         request=waiting.id,

@@ -62,7 +62,7 @@ def describe_deb(
     if arch != architecture:
         raise wrong_package(file_name, f"is for {arch or 'no architecture'}", source, architecture)
     _check_made(file_name, name, source, architecture)
-    return Description(name, epoch, version, arch)
+    return Description(name, epoch, version, arch, source.version + suffix)
 
 
 def check_lists(

@@ -29,7 +29,7 @@ _PIECE = 1 << 20
 class BuiltPackage:
     """
     One package that a build made.  *path*: of its file.  *length*: bytes.  *version*: with the release, without the
-    epoch.
+    epoch.  *source_version*: that of the source package as it was built, in the same form.
     """
 
     path: Path
@@ -39,6 +39,7 @@ class BuiltPackage:
     epoch: str
     version: str
     architecture: str
+    source_version: str
 
 
 _READERS: Mapping[str, tuple[tuple[str, ...], DescriptionReader]] = {
@@ -93,4 +94,6 @@ def _read(path: Path, describe: Callable[[IO[bytes], str], Description]) -> Buil
             length = file.tell()
     except OSError as error:
         raise FileError(sentence(error)) from None
-    return BuiltPackage(path, length, digest.hexdigest(), said.name, said.epoch, said.version, said.architecture)
+    return BuiltPackage(
+        path, length, digest.hexdigest(), said.name, said.epoch, said.version, said.architecture, said.source_version
+    )

@@ -2,7 +2,8 @@
 The packages of a job: those of its builds for all architectures, each once.
 
 The build of a source RPM for each architecture also makes its noarch subpackages.  All builds must make the same ones,
-and one of each is kept.
+and one of each is kept.  All packages must be built of the same version: a spec file may give each architecture a
+release of its own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,8 +23,10 @@ MOST_DIFFERENCES = 5
 def joined(builds: Mapping[str, Sequence[BuiltPackage]]) -> list[BuiltPackage]:
     """
     All packages of *builds* (architecture → packages); each noarch package once, from the first build.  `InputError`
-    says which are not the same, and how they differ; `FileError` when one cannot be read.
+    says which are not the same, and how they differ, or that there are several versions; `FileError` when one cannot be
+    read.
     """
+    _check_versions(builds)
     taken: list[BuiltPackage] = []
     noarch: dict[str, tuple[str, BuiltPackage]] = {}
     for architecture, packages in builds.items():
@@ -37,6 +40,18 @@ def joined(builds: Mapping[str, Sequence[BuiltPackage]]) -> list[BuiltPackage]:
             elif found := differences(_header(other.path), _header(package.path)):
                 raise InputError(_sentence(package, (first, architecture), found))
     return taken
+
+
+def _check_versions(builds: Mapping[str, Sequence[BuiltPackage]]) -> None:
+    found = [(each.source_version, architecture) for architecture, packages in builds.items() for each in packages]
+    for version, architecture in found:
+        first, other = found[0]
+        if version != first:
+            where = f"the builds for {other} and {architecture} are" if other != architecture else f"{other} is built"
+            raise InputError(
+                f"All packages of a job have one version, but {where} of {first} and {version}: the release must not "
+                "depend on the architecture."
+            )
 
 
 def _sentence(package: BuiltPackage, architectures: tuple[str, str], found: Sequence[str]) -> str:

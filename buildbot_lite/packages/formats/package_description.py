@@ -13,13 +13,15 @@ from .source_package import SourcePackage
 @frozen
 class Description:
     """
-    What a package says about itself; *version*: with the release, without the epoch.
+    What a package says about itself; *version*: with the release, without the epoch.  *source_version*: that of the
+    source package as it was built, in the same form.
     """
 
     name: str
     epoch: str
     version: str
     architecture: str
+    source_version: str
 
 
 class DescriptionReader(Protocol):

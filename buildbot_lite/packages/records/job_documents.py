@@ -23,6 +23,7 @@ def of_job(connection: Connection, job: Job) -> Document:
         "target": job.target,
         "name": job.name,
         "version": job.version,
+        "built_version": job.built_version,
         "submitter": job.submitter,
         "scratch": job.scratch,
         "priority": job.priority,

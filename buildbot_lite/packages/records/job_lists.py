@@ -46,7 +46,7 @@ _PAGE = Query(
     job_of_row,
 )
 _NEWEST_FINISHED = Query(
-    select(JOBS.c.name, JOBS.c.version, JOBS.c.id)
+    select(JOBS.c.name, func.coalesce(JOBS.c.built_version, JOBS.c.version), JOBS.c.id)
     .where(
         JOBS.c.id.in_(
             select(func.max(JOBS.c.id))

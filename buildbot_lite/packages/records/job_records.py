@@ -51,6 +51,9 @@ _SET_SOURCE = Statement(
         origin=bindparam("of_origin"),
     )
 )
+_SET_BUILT_VERSION = Statement(
+    update(JOBS).where(JOBS.c.id == bindparam("which")).values(built_version=bindparam("to_version"))
+)
 _SET_REASON = Statement(update(JOBS).where(JOBS.c.id == bindparam("which")).values(reason=bindparam("why")))
 _SET_ARCH = Statement(
     update(ARCHES)
@@ -107,6 +110,7 @@ def add(connection: Connection, new: NewJob, now: float) -> Job:
         "history": to_json(history),
         "after_job": new.after_job,
         "origin": origin_text(new.origin),
+        "built_version": None,
     }
     id = _ADD.number(connection, **values)
     buildsets.set_property(connection, new.buildset, JOB_NUMBER, id, OF_ONE_SUBMISSION)
@@ -197,6 +201,14 @@ def go(connection: Connection, job: Job, state: JobState, now: float, reason: st
     _SET.run(connection, which=job.id, to_state=state.value, why=reason, now=now, ended=ended, so_far=to_json(history))
     feed.publish(connection, EVENT, now=now, body={"job": job.id, "state": state.value, "reason": reason})
     return evolve(job, state=state, reason=reason, changed=now, finished=ended, history=history)
+
+
+def set_built_version(connection: Connection, job: Job, version: str) -> Job:
+    """
+    *job*, whose packages have *version*, recorded.
+    """
+    _SET_BUILT_VERSION.run(connection, which=job.id, to_version=version)
+    return evolve(job, built_version=version)
 
 
 def remark(connection: Connection, job: Job, reason: str) -> Job:

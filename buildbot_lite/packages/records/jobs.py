@@ -58,12 +58,13 @@ class Job:
     """
     A job: one source package at one target.
 
-    *version*: with epoch and release.  *submitter*: the label of the grant *by_grant*, or the target's name.
-    *buildset*: the first one that builds its packages; until there is a source package, the one that makes it.
-    *reason*: why it failed, was killed, or cannot go on.  Times are seconds since 1970; *changed*: since when it is in
-    its state.  *origin*: None if the source package was submitted.  Until the farm has made the source package,
-    *version* is "at" and the revision.  *after_job*: the number of the job before it in its chain; None: it is built
-    after no other.
+    *version*: of the source package, with epoch and release.  *built_version*: that of the packages, with what the
+    target appends; None until they are built, and for jobs that were built by versions before 0.2.  *submitter*: the
+    label of the grant *by_grant*, or the target's name.  *buildset*: the first one that builds its packages; until
+    there is a source package, the one that makes it.  *reason*: why it failed, was killed, or cannot go on.  Times are
+    seconds since 1970; *changed*: since when it is in its state.  *origin*: None if the source package was submitted.
+    Until the farm has made the source package, *version* is "at" and the revision.  *after_job*: the number of the job
+    before it in its chain; None: it is built after no other.
     """
 
     id: int
@@ -83,6 +84,7 @@ class Job:
     history: History
     after_job: int | None = None
     origin: Origin | None = None
+    built_version: str | None = None
     arches: tuple[JobArch, ...] = ()
 
     @property
@@ -90,7 +92,14 @@ class Job:
         """
         Number, package and version, for people.
         """
-        return f"job {self.id}: {self.name} {self.version}"
+        return f"job {self.id}: {self.name} {self.shown_version}"
+
+    @property
+    def shown_version(self) -> str:
+        """
+        The version for people: of the packages, once they are built.
+        """
+        return self.built_version or self.version
 
     @property
     def built(self) -> tuple[JobArch, ...]:

@@ -29,7 +29,7 @@ from ..records.job_states import ENDS, JobState
 from ..records.jobs import Job
 from ..records.results import JobResults
 from ..targets.target import Target
-from .checked_builds import checked_builds, submitted_file
+from .checked_builds import built_version, checked_builds, submitted_file
 from .job_story import story_of
 from .made_source import examine_made, submit_made
 from .served_targets import ServedTargets
@@ -193,6 +193,10 @@ class JobAdvance:
 
         outputs = await read_retrying(self._farm.records, read, self._farm.clock)
         storage = self._farm.stream_storage
+        submitted = await submitted_file(self._farm, job)
+        version = await self._farm.in_thread(partial(built_version, target, job, submitted, outputs, storage.artifacts))
+        # Recorded first: what looks for results that nobody needs must know whose these are.
+        job = await self._farm.records.write(partial(job_records.set_built_version, job=job, version=version))
         await self._farm.in_thread(
             partial(
                 results.store,
@@ -200,7 +204,7 @@ class JobAdvance:
                 outputs,
                 artifacts=storage.artifacts,
                 streams=storage.streams,
-                check=partial(checked_builds, await submitted_file(self._farm, job), target.suffix),
+                check=partial(checked_builds, submitted, target.suffix),
             )
         )
 

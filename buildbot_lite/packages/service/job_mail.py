@@ -103,7 +103,7 @@ class JobMail:
         job = job_records.get(connection, int(event.body["job"]))
         if job is None:
             return False
-        title = printable(f"{job.name} {job.version} for {job.target}: {event.body['state']} (job {job.id})")
+        title = printable(f"{job.name} {job.shown_version} for {job.target}: {event.body['state']} (job {job.id})")
         text = text_of(connection, job, self.farm.stream_storage.streams, self.farm.config.buildbot_url)
         body = notifier.compose_for(job.submitter, title, text)
         if body is None:
@@ -118,7 +118,7 @@ def text_of(connection: Connection, job: Job, logs: str, url: str | None) -> str
     *logs*: the directory of the logs.  *url*: where the farm's pages begin; with it, each build has the address of its
     page.
     """
-    lines = [printable(f"Job {job.id}, {job.name} {job.version} for {job.target}, is {job.state}.")]
+    lines = [printable(f"Job {job.id}, {job.name} {job.shown_version} for {job.target}, is {job.state}.")]
     if job.reason:
         lines += ["", printable(job.reason)]
     width = max((len(each.architecture) for each in job.arches), default=0)

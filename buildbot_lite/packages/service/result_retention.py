@@ -41,7 +41,8 @@ Place = tuple[str, str]
 @frozen
 class ResultNeed:
     """
-    How long one job keeps the results of its version.  *ended*: seconds since 1970; None: the job has not ended.
+    How long one job keeps the results of its version.  *built*: the version of the packages, if it is recorded; else it
+    follows from that of the source.  *ended*: seconds since 1970; None: the job has not ended.
     *lasting*: the results are kept as long as the job is remembered.
     """
 
@@ -49,12 +50,15 @@ class ResultNeed:
     version: str
     ended: float | None
     lasting: bool
+    built: str | None = None
 
 
-def _need(name: str, version: str, state: str, ended: float | None, history: str, marked: Any) -> ResultNeed:
+def _need(
+    name: str, version: str, built: str | None, state: str, ended: float | None, history: str, marked: Any
+) -> ResultNeed:
     # Whether the target had a repository when the job was built; master.cfg may have changed since.
     only_results = state == JobState.FINISHED.value and f'"{JobState.REPOWAIT.value}"' not in history
-    return ResultNeed(name, version, ended, bool(marked) or only_results)
+    return ResultNeed(name, version, ended, bool(marked) or only_results, built)
 
 
 _jobs, _arches, _builds = schema.package_jobs, schema.package_job_arches, schema.builds
@@ -62,6 +66,7 @@ _NEEDS = Query(
     select(
         _jobs.c.name,
         _jobs.c.version,
+        _jobs.c.built_version,
         _jobs.c.state,
         _jobs.c.finished,
         _jobs.c.history,
@@ -85,11 +90,11 @@ def needs_of(connection: Connection, target: str) -> list[ResultNeed]:
 def unneeded(needs: Iterable[ResultNeed], built_version: Callable[[str], str], now: float) -> set[Place]:
     """
     The places that no job needs at the time *now*.  Places without a remembered job are kept.  *built_version*: the
-    version of packages that are made of a source.
+    version of packages that are made of a source, where it is not recorded.
     """
     needed: dict[Place, bool] = {}
     for each in needs:
-        place = each.name, version_directory(built_version(each.version))
+        place = each.name, version_directory(each.built or built_version(each.version))
         recent = each.ended is None or each.ended > now - UNPUBLISHED_KEPT
         needed[place] = needed.get(place, False) or each.lasting or recent
     return {place for place, is_needed in needed.items() if not is_needed}

@@ -55,4 +55,4 @@ class ServedTargets:
         """
         The directory of the results of *job*.
         """
-        return results.place_of(self._farm.basedir, job, target.built_version(job.version))
+        return results.place_of(self._farm.basedir, job, job.built_version or target.built_version(job.version))

@@ -163,7 +163,7 @@ def _job_document(offer: Offer) -> dict[str, Any]:
     return {
         "job": job.id,
         "package": job.name,
-        "version": job.version,
+        "version": job.shown_version,
         "submitter": job.submitter,
         "arches": [each.architecture for each in job.built],
         "size": offer.size,

@@ -197,7 +197,8 @@ class Target(metaclass=NotingType):
 
     def built_version(self, version: str) -> str:
         """
-        The version of the packages that are built of a source package of *version*.
+        The version of the packages that are built of a source package of *version*, as far as it is known before they
+        are.
         """
         return version
 

@@ -266,6 +266,7 @@ COMPONENTS: Mapping[str, Schema] = {
         target=TEXT,
         name=TEXT,
         version=TEXT,
+        built_version={**or_null(TEXT), "description": "of the packages; null until they are built"},
         submitter=TEXT,
         scratch=FLAG,
         priority=WHOLE,
