@@ -22,7 +22,7 @@ The command ``buildbot-lite``.
     package_*   package_jobs (list, show, kill, …), package_rebuild, package_signing (sign, push), package_shell
                 (shell; shell_terminal is its terminal)
 
-    arguments   parameter types: numbers of builds, properties, times
+    arguments   parameter types: numbers of builds, properties, times; build_names: BUILDER/NUMBER
     connection  questions to a running master, over its admin FURL
     connecting  waiting until a slave that was started is connected
     resuming    following over restarts of the master

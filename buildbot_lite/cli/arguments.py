@@ -9,8 +9,10 @@ from contextlib import nullcontext
 from datetime import datetime
 
 import click
+from attrs import frozen
 
-from .connection import FarmCommand
+from .build_names import BuildName, separated
+from .connection import FarmCommand, MasterLink
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
@@ -27,6 +29,44 @@ class _Number(click.ParamType[int]):
         if not (text.isascii() and text.isdecimal() and 0 < int(text[:30]) <= MOST):
             self.fail(f"{text!r:.100} is not a number from 1 on.", param, ctx)
         return int(text)
+
+
+@frozen
+class AskedRequest:
+    """
+    A request: by its *number*, or as the one of a build, the number *number* of *builder*.
+    """
+
+    number: int
+    builder: str | None = None
+
+    async def find(self, link: MasterLink) -> int:
+        """
+        The number of the request; `NotFoundError` if there is no such build.
+        """
+        if self.builder is None:
+            return self.number
+        answer = await link.ask({"ask": "build", "builder": self.builder, "number": self.number})
+        return int(answer["build"]["request"])
+
+
+class _Request(click.ParamType[AskedRequest]):
+    """
+    A request: its number, or the build BUILDER/NUMBER.
+    """
+
+    name = "request"
+
+    def convert(
+        self, value: str | AskedRequest, param: click.Parameter | None, ctx: click.Context | None
+    ) -> AskedRequest:
+        if isinstance(value, AskedRequest):
+            return value
+        if (build := BuildName.read(value)) is not None:
+            return AskedRequest(NUMBER.convert(build.number, param, ctx), build.builder)
+        if not (value.isascii() and value.isdecimal()):
+            self.fail(f"{value!r:.100} is neither the number of a request nor a build, BUILDER/NUMBER.", param, ctx)
+        return AskedRequest(NUMBER.convert(value, param, ctx))
 
 
 class _Pair(click.ParamType[tuple[str, str]]):
@@ -51,6 +91,7 @@ MOST = 1 << 62
 LARGEST_TEXT = 768 << 10
 """Bytes: the question to the master, with its quotes, has at most 1 MiB."""
 NUMBER = _Number()
+REQUEST = _Request()
 PAIR = _Pair()
 
 
@@ -60,8 +101,12 @@ class BuildCommand(FarmCommand):
     """
 
     def named(self, words: list[str]) -> list[str]:
-        builder, _, number = words[0].rpartition("/") if words else ("", "", "")
-        return [builder, number, *words[1:]] if builder and number.isdecimal() else words
+        return separated(words)
+
+    def _begins_with_dir(self, words: list[str]) -> bool:
+        # BUILDER/NUMBER is two arguments in one word.
+        second = BuildName.read(words[1]) if len(words) > 1 else None
+        return super()._begins_with_dir(words) or second is not None
 
 
 class _Since(click.ParamType[float]):

@@ -7,6 +7,8 @@ import click
 from .arguments import (
     NUMBER,
     PAIR,
+    REQUEST,
+    AskedRequest,
     BuildCommand,
     text_of,
 )
@@ -82,19 +84,24 @@ def rebuild(farm: FarmClient, builder: str, number: int, wait: bool) -> int:
 
 
 @commands.command(cls=FarmCommand)
-@click.argument("request", type=NUMBER)
-def cancel(farm: FarmClient, request: int) -> None:
+@click.argument("request", type=REQUEST)
+def cancel(farm: FarmClient, request: AskedRequest) -> None:
     """
     Cancel a request, whether it waits or is being built.
 
-    REQUEST is its number, as in queue and builds.  Requests that its build triggered and waits for are cancelled as
-    well.
+    REQUEST is its number, as in queue and builds, or the build, as BUILDER/NUMBER.  Requests that its build triggered
+    and waits for are cancelled as well.
     """
-    answer = farm.ask({"ask": "cancel", "request": request, "reason": "cancelled from the command line"})
+
+    async def work(link: MasterLink) -> tuple[int, Document]:
+        number = await request.find(link)
+        return number, await link.ask({"ask": "cancel", "request": number, "reason": "cancelled from the command line"})
+
+    number, answer = farm.call(work)
     if waits := answer.get("waits"):
-        click.echo(f"Request {request} will be cancelled as soon as that can be recorded.  {waits}")
+        click.echo(f"Request {number} will be cancelled as soon as that can be recorded.  {waits}")
     else:
-        click.echo(f"Request {request} is cancelled.")
+        click.echo(f"Request {number} is cancelled.")
     for child in answer.get("also", ()):
         click.echo(f"Also cancelled: request {child['request']} ({child['build']}), which its build triggered.")
 

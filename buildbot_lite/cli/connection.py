@@ -24,6 +24,7 @@ from ..errors import (
 )
 from ..model.patch_base import PatchBase
 from ..storage.permissions import refuse_loose
+from .build_names import names_no_directory
 from .commands import DIRECTORY, HERE
 from .output import (
     Document,
@@ -330,11 +331,14 @@ class FarmCommand(click.Command):
     def _begins_with_dir(self, words: list[str]) -> bool:
         """
         Whether the first word is DIR: it is a master's directory; or the current directory is not, and the command
-        needs fewer words.
+        needs fewer words, of which this cannot be one.
         """
         if not words:
             return False
-        return _is_a_masters(words[0]) or (len(words) > self._least and not _is_a_masters(HERE))
+        if _is_a_masters(words[0]):
+            return True
+        may_be = os.path.isdir(words[0]) or not names_no_directory(words[0])
+        return may_be and len(words) > self._least and not _is_a_masters(HERE)
 
     def invoke(self, ctx: click.Context) -> Any:
         """

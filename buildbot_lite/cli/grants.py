@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from ..errors import RefusedError
+from .arguments import REQUEST, AskedRequest
 from .commands import Commands
 from .connection import FarmClient, FarmCommand, MasterLink
 from .output import note, show
@@ -173,13 +174,14 @@ def grant_shell(farm: FarmClient, target: str, jobs_of: int | None, expires: flo
 
 
 @grant.command("watch", cls=FarmCommand, short_help="A string to look at one REQUEST, or at the whole farm.")
-@click.argument("request", required=False)
+@click.argument("request", type=REQUEST, required=False)
 @_expires
 @_label
 @click.option("--web", is_flag=True, help="For a web process that is not beside the master: it redeems codes, too.")
-def grant_watch(farm: FarmClient, request: str | None, expires: float | None, label: str, web: bool) -> None:
+def grant_watch(farm: FarmClient, request: AskedRequest | None, expires: float | None, label: str, web: bool) -> None:
     """
-    A string to look at one REQUEST, or without one at the whole farm.
+    A string to look at one REQUEST, or without one at the whole farm.  REQUEST is its number, or a build of it, as
+    BUILDER/NUMBER.
 
     For a request, use it with: flappclient --furlfile FILE run-command
 
@@ -189,7 +191,7 @@ def grant_watch(farm: FarmClient, request: str | None, expires: float | None, la
     """
     # Masters of earlier versions know it by its label.
     more = {"web": True, "label": label or _WEB_PAGES} if web else {"label": label}
-    _hand_out(farm, "watch", object=request or "", lasts=expires, **more)
+    _hand_out(farm, "watch", object="", about=request, lasts=expires, **more)
 
 
 @grant.command(
@@ -315,9 +317,17 @@ _LIMITS = {
 """The limits that a master tells by the same names with a new string, and their options."""
 
 
-def _hand_out(farm: FarmClient, verb: str, **of: Any) -> None:
+def _hand_out(farm: FarmClient, verb: str, about: AskedRequest | None = None, **of: Any) -> None:
+    """
+    Have a string for *verb* made, and print it.  *about*: the request that it is for.
+    """
     question = {"ask": "grant", "to": verb, **{name: value for name, value in of.items() if value is not None}}
-    answer = farm.call(lambda link: _limited(link, question))
+
+    async def work(link: MasterLink) -> Mapping[str, Any]:
+        named = {} if about is None else {"object": str(await about.find(link))}
+        return await _limited(link, {**question, **named})
+
+    answer = farm.call(work)
     given = answer["grant"]
     note(f"# string #{given['grant']} ({_purpose(given)}); shown only this once")
     click.echo(answer["furl"])

@@ -16,6 +16,7 @@ from attrs import asdict
 
 from ..errors import InputError, LinkLostError
 from ..packages.building.kept_roots import entering, kept_name
+from .build_names import separated
 from .connection import FarmClient, MasterLink
 from .output import Document, note
 from .package_jobs import JobCommand
@@ -24,14 +25,13 @@ from .shell_terminal import LocalTerminal, RawMode, is_interactive, terminal_siz
 
 class ShellInRootCommand(JobCommand):
     """
-    A `JobCommand` whose last arguments are another command.
+    A `JobCommand` whose last arguments are another command, and whose first ones may be BUILDER/NUMBER.
     """
 
     furlfile_help = "A file with a string that buildbot-lite grant shell made, instead of DIR."
 
-    def _begins_with_dir(self, words: list[str]) -> bool:
-        # The words of the other command do not count.
-        return super()._begins_with_dir(words) and not words[0].isdecimal()
+    def named(self, words: list[str]) -> list[str]:
+        return separated(words)
 
 
 @click.command("shell", cls=ShellInRootCommand, short_help="Enter the root of a build that failed.")
@@ -43,7 +43,7 @@ class ShellInRootCommand(JobCommand):
     "directory",
     metavar="SLAVEDIR",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="The directory of the slave, on its own machine.  JOB and ARCH are then BUILDER and NUMBER of the build.",
+    help="The directory of the slave, on its own machine.  JOB and ARCH are then BUILDER/NUMBER of the build.",
 )
 def shell(farm: FarmClient, job: str, arch: str, command: tuple[str, ...], directory: Path | None) -> int:
     """
@@ -75,7 +75,7 @@ def _number(text: str, what: str) -> int:
     if not (text.isascii() and text.isdecimal() and int(text[:18]) > 0):
         raise InputError(
             f"{what} must be a number, and not {text!r:.100}.  On the slave's own machine: "
-            "buildbot-lite package shell BUILDER NUMBER --slave SLAVEDIR"
+            "buildbot-lite package shell BUILDER/NUMBER --slave SLAVEDIR"
         )
     return int(text[:18])
 

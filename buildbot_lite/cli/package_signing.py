@@ -2,7 +2,6 @@
 Sign packages on the signer's machine, and publish what is signed.
 """
 
-import os
 from collections.abc import Callable, Sequence
 
 import click
@@ -79,10 +78,6 @@ class SigningCommand(FarmCommand):
     """
 
     furlfile_help = "A file with the string that buildbot-lite grant sign or grant push gave you, instead of DIR."
-
-    def _begins_with_dir(self, words: list[str]) -> bool:
-        # JOB… may be any number of words.
-        return super()._begins_with_dir(words) and not (words[0].isdecimal() and not os.path.isdir(words[0]))
 
 
 @click.command("sign", cls=SigningCommand, short_help="Sign the packages of jobs with your own gpg.")

@@ -186,7 +186,10 @@ def builder_busy(slave: str, build: str) -> WaitReason:
     """
     *build* of the same builder, which is not ``concurrent``, runs on the slave.
     """
-    return WaitReason(WaitKind.BUILDER_BUSY, f"{build} already runs on {slave}, and the builder is not concurrent")
+    return WaitReason(
+        WaitKind.BUILDER_BUSY,
+        f"{build} already runs on {slave}, one at a time: the builder has no concurrent=True in its BuilderConfig",
+    )
 
 
 def paused(slave: str) -> WaitReason:

@@ -361,6 +361,27 @@ class ForceTests(FarmCommandCase):
         self.assertEqual(self.command("cancel", "farm", "7").out, "Request 7 is cancelled.\n")
         self.assertEqual(self.master.questions[0]["request"], 7)
 
+    def test_cancel_a_build(self) -> None:
+        """
+        `cancel` takes BUILDER/NUMBER, as lists and pages name a build, for its request.
+        """
+        self.master.answers = {"build": {"build": BUILD | {"request": 41}}, "cancel": {}}
+
+        self.assertEqual(self.command("cancel", "farm", "a/b/3").out, "Request 41 is cancelled.\n")
+        self.assertEqual(self.master.questions[0], {"ask": "build", "builder": "a/b", "number": 3})
+        self.assertEqual(self.master.questions[1]["request"], 41)
+
+    def test_no_request(self) -> None:
+        """
+        What names neither a request nor a build is one sentence, which says how both are named.
+        """
+        for word in ("hello", "hello/x", "/3", "-1", "1.5", "hello/0", "0"):
+            for command in (("cancel", "farm"), ("grant", "watch", "farm")):
+                self.assertRegex(
+                    self.refused(*command, "--", word, code=USAGE),
+                    "nor a build, BUILDER/NUMBER|is not a number from 1 on",
+                )
+
     def test_log(self) -> None:
         """
         The question of `log`, with and without its options.
@@ -387,6 +408,18 @@ class ForceTests(FarmCommandCase):
         self.assertEqual(self.command("log", "hello/3", "--furlfile", elsewhere).code, 0)
         named = [(each["builder"], each["number"]) for each in self.master.questions]
         self.assertEqual(named, [("a/b", 3), ("hello", 3), ("hello", 3)])
+
+    def test_no_directory_of_that_name(self) -> None:
+        """
+        Elsewhere than in a master's directory, the name of a build or a number is not taken for DIR; another word
+        before a build is.
+        """
+        for words in (
+            ("log", "hello/3", "test"), ("grant", "watch", "hello/3"), ("grant", "watch", "3"),
+            ("artifacts", "fetch", "hello/3", "a"), ("package", "shell", "3", "amd64", "--", "true"),
+        ):  # fmt: skip
+            self.assertIn("This is not the directory of a master", self.refused(*words))
+        self.assertIn("nowhere is not the directory of a master", self.refused("rebuild", "nowhere", "hello/3"))
 
     def test_options_first(self) -> None:
         """

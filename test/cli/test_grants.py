@@ -71,6 +71,16 @@ class GrantTests(GrantCommandCase):
             [{"ask": "grant", "to": "watch", "object": "", "web": True, "label": "web pages"}],
         )
 
+    def test_watch_a_build(self) -> None:
+        """
+        `grant watch` takes a request by its number, or by its build, as BUILDER/NUMBER.
+        """
+        self.master.answers = {"grant": {"grant": GRANT, "furl": FURL}, "build": {"build": {"request": 41}}}
+        self.assertEqual(self.command("grant", "watch", "farm", "go/7").out, f"{FURL}\n")
+        self.assertEqual(self.command("grant", "watch", "farm", "8").out, f"{FURL}\n")
+        self.assertEqual(self.master.questions[0], {"ask": "build", "builder": "go", "number": 7})
+        self.assertEqual([each["object"] for each in self.master.questions[1:]], ["41", "8"])
+
     def test_limit_that_the_master_does_not_know(self) -> None:
         """
         A string without the limit that was asked for, from a master of an earlier version, is revoked and not printed.

@@ -174,7 +174,11 @@ class WaitReasonTests(FarmCase):
         self.submit("one-at-a-time")
         self.running("one-at-a-time")
         self.submit("one-at-a-time")
-        self.check("one-at-a-time", "builder-busy", r"\Aone-at-a-time/\d+ already runs on free, and the builder is not")
+        self.check(
+            "one-at-a-time",
+            "builder-busy",
+            r"\Aone-at-a-time/\d+ already runs on free, one at a time: the builder has no concurrent=True",
+        )
 
     def test_cancel_what_runs(self) -> None:
         """

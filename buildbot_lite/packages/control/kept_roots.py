@@ -126,7 +126,7 @@ def _check(name: str, kept: KeptRoot, hello: Hello) -> None:
     if hello.shells is None:
         raise RefusedError(
             f"The root is on {name}, whose buildbot_lite is too old for shells over the link.  Upgrade it, or run on "
-            f"that machine: buildbot-lite package shell {kept.build.builder} {kept.build.number} --slave DIRECTORY"
+            f"that machine: buildbot-lite package shell {kept.build.builder}/{kept.build.number} --slave DIRECTORY"
         )
     if not hello.shells:
         raise RefusedError(
