@@ -173,6 +173,10 @@ c["schedulers"] = [t]
             "[dict(name='b', factory=f)]": "BuilderConfig needs the argument 'slavenames'.",
             "[dict(name='b', slavename='bot1')]": "BuilderConfig needs the argument 'factory'.",
             "[dict(slavename='bot1', factory=f)]": "BuilderConfig needs the argument 'name'.",
+            "[dict(name='b', slavename='bot1', factory=f, periodicBuildTime=60)]": (
+                "util.BuilderConfig(periodicBuildTime=) is not here.  Write schedulers.Periodic(name, "
+                "builderNames=[…], periodicBuildTimer=…) into c['schedulers']."
+            ),
         }.items():
             self.assertEqual(sentences_in(f"{HEAD}c['builders'] = {text}\n"), [sentence])
         none = sentences_in(f"{HEAD}c['builders'] = [util.BuilderConfig('b', factory=f, requires={{'of': 'x'}})]\n")

@@ -226,6 +226,12 @@ class ConsistencyTests(SynchronousTestCase):
             FARM + "c['schedulers'].append(schedulers.Triggerable('force', ['a']))\n",
             "master.cfg:14: There are two schedulers called 'force'; the first is at master.cfg:11.",
         )
+        text = FARM + "from buildbot.status import mail\nc['status'] = [mail.MailNotifier('a@b') for each in '12']\n"
+        self.refused(
+            text,
+            "master.cfg:15: There are two services called 'MailNotifier'; the first is at master.cfg:15.  "
+            "Give one of them another name=….",
+        )
 
     def test_unknown_names(self) -> None:
         """

@@ -234,6 +234,7 @@ class ArgumentTests(ForceCase):
         ("", {}, "because", {"reason": "because"}),
         (', reason=util.StringParameter("reason", default="d")', {}, None, {"reason": "d"}),
         (', reason=util.FixedParameter("reason", default="f")', {}, None, {"reason": "f"}),
+        (', reason=util.StringParameter("reason", required=True)', {"reason": "p"}, None, {"reason": "p"}),
         (', reasonString="%(owner)s: %(reason)s"', {"username": "a@b"}, "r", {"reason": "a@b: r"}),
         (
             ', username=util.UserNameParameter("name:", need_email=False, size=80)',

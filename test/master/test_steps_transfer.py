@@ -42,6 +42,7 @@ from buildbot_lite.testing import (
     run,
 )
 
+from .configurations import sentences_in
 from .local_machine import LocalMachine
 
 
@@ -220,9 +221,13 @@ class UploadTests(SynchronousTestCase):
 
     def test_wrong_mode(self) -> None:
         """
-        A mode that is no mode is told before anything is sent.
+        A mode that is no mode is told before anything is sent: when the configuration is loaded, or, of a property,
+        in the build.
         """
-        ran = run(FileUpload(slavesrc="a", masterdest="/srv/a", mode=775))
+        for mode, wanted in ((775, "the permission bits 0o775"), ("'0644'", "the permission bits 0o644"), (-1, "perm")):
+            found = sentences_in(f"from buildbot_lite.plugins import steps\nsteps.FileUpload('a', 'b', mode={mode})\n")
+            self.assertIn(f"FileUpload: mode must be {wanted}", found[0])
+        ran = run(FileUpload(slavesrc="a", masterdest="/srv/a", mode=Property("m")), properties={"m": 775})
         self.assertEqual((ran.result, ran.commands), (Result.EXCEPTION, []))
 
     def test_name_must_be_utf8(self) -> None:

@@ -120,6 +120,8 @@ TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "Write reporters.HttpStatusPush(serverUrl=…) into c['services'].", "HttpStatusPush StatusPush"),
     ("status", _REFUSED, "Write reporters.MailNotifier(fromaddr=…) into c['services'].", "TinderboxMailNotifier"),
     ("status", _REFUSED, _OTHER_PLACE, "GerritStatusPush"),
+    ("status", _TAKEN, "people look with `buildbot-lite watch`, and a string of `buildbot-lite grant watch`.",
+     "PBListener"),
     ("status", _REFUSED, _CHAT, "IRC IrcStatusBot IrcStatusFactory"),
     ("status", _INNER, _NO_INSIDE, "StatusReceiverMultiService StatusReceiver STDOUT STDERR IStatusReceiver Status"),
     # Slaves.
@@ -291,6 +293,9 @@ TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
     # Arguments of classes that are here.
     ("util.BuilderConfig", _TAKEN, "builders are grouped by their tags.", "project"),
     ("util.BuilderConfig", _TAKEN, "a description is shown as it is.", "description_format"),
+    ("util.BuilderConfig", _REFUSED,
+     "Write schedulers.Periodic(name, builderNames=[…], periodicBuildTimer=…) into c['schedulers'].",
+     "periodicBuildTime"),
     ("util.BuilderConfig", _REFUSED,
      ("Decide in the scheduler (change_filter, or a renderer as builderNames), or with doStepIf of the steps."),
      "do_build_if"),

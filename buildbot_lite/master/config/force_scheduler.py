@@ -109,7 +109,9 @@ class ForceScheduler(BaseScheduler):
         if len(patches) > 1:
             raise InputError("A build takes one patch: give that of one codebase.")
         owner = str(self.username_parameter.value(remaining.pop(self.username_parameter.name, None), builder))
-        reason_text = str(self.reason_parameter.value(reason, builder))
+        # It may also be given like any other parameter.
+        why = remaining.pop(self.reason_parameter.name, None) if reason is None else reason
+        reason_text = str(self.reason_parameter.value(why, builder))
         if self.parameters is None:
             properties, choices = remaining, {}
         else:

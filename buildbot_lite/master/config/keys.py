@@ -216,7 +216,14 @@ _OWN: tuple[AnyKey, ...] = (
     ListKey("slaves", BuildSlave, "BuildSlave", "slaves", aliases=("workers", "bots")),
     ListKey("builders", BuilderConfig, "BuilderConfig", "builders"),
     ListKey("schedulers", BaseScheduler, "scheduler", "schedulers"),
-    ListKey("services", Service, "service", "services", aliases=("status",)),
+    ListKey(
+        "services",
+        Service,
+        "service",
+        "services",
+        if_twice="Give one of them another name=….",
+        aliases=("status",),
+    ),
     ListKey(
         "change_source",
         ChangeSource,

@@ -123,7 +123,7 @@ class FileUpload(ArtifactUpload):
     slavesrc = argument(checks.slave_file, positional=True, aliases=("workersrc",))
     masterdest = argument(checks.destination, positional=True)
     maxsize = argument(checks.whole, default=None)
-    mode = argument(checks.anything, default=None)
+    mode = argument(checks.mode, default=None)
     blocksize = ignored()
     keepstamp = ignored()
 

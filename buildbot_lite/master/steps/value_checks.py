@@ -94,9 +94,13 @@ def pattern(checker: ArgumentChecker, name: str, value: Any) -> re.Pattern[str]:
 
 def mode(checker: ArgumentChecker, name: str, value: Any) -> int:
     """
-    Permission bits of a file: 0 to 0o777.
+    Permission bits of a file: 0 to 0o777.  Of a number that was meant to be octal, the sentence says how it is written.
     """
-    return checker.whole(name, value, most=0o777)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 0o777:
+        return value
+    octal = re.fullmatch(r"(?:0o?)?([0-7]{3})", str(value))
+    checker.wrong(name, value, f"the permission bits 0o{octal[1]}" if octal else "permission bits, such as 0o644")
+    return 0o644
 
 
 def function(checker: ArgumentChecker, name: str, value: Any) -> Any:
