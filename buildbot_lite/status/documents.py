@@ -14,9 +14,9 @@ from sqlalchemy import Connection
 
 from .. import __version__
 from ..master.farm import Farm
+from ..master.scheduling.builder_queue import WaitingRequest
 from ..master.scheduling.changes.sources import RunningSource
 from ..master.scheduling.dispatcher import WaitingPlace
-from ..master.scheduling.queue import WaitingRequest
 from ..master.scheduling.running_builds import LiveBuild
 from ..model.estimates import UNKNOWN, Estimate
 from ..storage.records import (

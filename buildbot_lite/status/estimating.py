@@ -9,7 +9,7 @@ from attrs import define, field
 from sqlalchemy import Connection
 
 from ..master.farm import Farm
-from ..master.scheduling.queue import WaitingRequest
+from ..master.scheduling.builder_queue import WaitingRequest
 from ..model.estimates import (
     SAMPLES,
     UNKNOWN,

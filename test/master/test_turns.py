@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.master.scheduling import turns as turns_module
+from buildbot_lite.master.scheduling.builder_queue import BuilderQueue, WaitingRequest
 from buildbot_lite.master.scheduling.dispatcher import WaitingPlace
-from buildbot_lite.master.scheduling.queue import BuilderQueue, WaitingRequest
-from buildbot_lite.master.scheduling.requests import NewBuildset
+from buildbot_lite.master.scheduling.new_buildset import NewBuildset
 from buildbot_lite.master.scheduling.turns import Turns
 from buildbot_lite.model.wait_reasons import starting
 from buildbot_lite.status import documents

@@ -13,7 +13,7 @@ from buildbot_lite.errors import ConfigError, DiskFullError, LimitError
 from buildbot_lite.extensions import configuration_keys
 from buildbot_lite.master.config.loading import load
 from buildbot_lite.master.grants.verbs import SUBMIT
-from buildbot_lite.master.scheduling.requests import NewBuildset
+from buildbot_lite.master.scheduling.new_buildset import NewBuildset
 from buildbot_lite.model.hello import HeldCommand
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.source_stamps import source_of

@@ -9,7 +9,7 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy import Connection, text
 
-from buildbot_lite.master.scheduling.requests import NewBuildset
+from buildbot_lite.master.scheduling.new_buildset import NewBuildset
 from buildbot_lite.model.wait_reasons import WaitKind
 from buildbot_lite.packages.formats.git_request import request_text
 from buildbot_lite.packages.records.job_states import JobState

@@ -22,7 +22,8 @@ from ...storage.records.changes import RecordedChange
 from ...storage.records.requests import SubmittedBuildset
 from ..config.generations import Generations
 from ..config.schedulers import BaseScheduler
-from .requests import NewBuildset, Requests
+from .new_buildset import NewBuildset
+from .requests import Requests
 from .schedulers.submitting import SchedulerView, builders_for, priority_for, seen
 
 

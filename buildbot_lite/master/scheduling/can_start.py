@@ -10,7 +10,7 @@ from typing import Any
 
 from ...storage.records.requests import Request
 from ..config.objects import BuilderConfig, BuildSlave
-from .queue import WaitingRequest
+from .builder_queue import WaitingRequest
 from .user_answers import PENDING, UserAnswers
 from .views import BuilderView, RequestView, SlaveView
 

@@ -27,11 +27,12 @@ from ..config.objects import BuilderConfig
 from ..slaves.member import Member
 from ..slaves.registry import SlaveRegistry
 from ..slaves.slots import Slot, Slots
+from .builder_queue import WaitingRequest
 from .can_start import CanStartAnswers
 from .hold import Hold
 from .lock_needs import LockNeedsTable
 from .preferences import Preferences
-from .queue import Queue, WaitingRequest
+from .queue import Queue
 from .user_answers import GOOD_FOR, UserAnswers
 from .wakeup import Wakeup
 

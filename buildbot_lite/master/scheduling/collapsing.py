@@ -30,7 +30,8 @@ from ..config.generations import Generations
 from ..config.master_config import MasterConfig
 from ..config.objects import BuilderConfig
 from ..config.schedulers import Submit, Triggerable
-from .queue import Queue, WaitingRequest
+from .builder_queue import WaitingRequest
+from .queue import Queue
 from .views import BuilderView, MasterView, RequestView
 
 _ASKED_FOR = (Submit, ForceScheduler, Triggerable)

@@ -22,10 +22,11 @@ from twisted.logger import Logger
 from ...deferreds import background, next_turn
 from ...model.time_limit import OverdueError
 from ...model.wait_reasons import WaitReason
+from .builder_queue import WaitingRequest
 from .choice import LOOK_FOR_ROOM, BuildChoice
 from .hold import Hold
 from .live_changes import LiveChanges
-from .queue import Queue, WaitingRequest
+from .queue import Queue
 from .runner import BuildRunner
 from .running_builds import RunningBuilds
 from .wakeup import Wakeup

@@ -32,7 +32,8 @@ from ..builds.streams import InThread
 from ..config.force_scheduler import ForcedInput, ForceScheduler
 from ..config.generations import Generations
 from .buildset_composer import BuildsetComposer, marks_of, with_properties
-from .requests import NewBuildset, Requests
+from .new_buildset import NewBuildset
+from .requests import Requests
 
 
 class Forcing:

@@ -24,8 +24,8 @@ from ..config.generations import Generations
 from ..config.loading import Generation
 from ..config.locks import checked_accesses, uses_on
 from ..config.objects import BuilderConfig
+from .builder_queue import WaitingRequest
 from .preparation import properties_of
-from .queue import WaitingRequest
 
 MOST_RENDERED = 50
 """Locks that one decision renders."""

@@ -17,7 +17,7 @@ from ..config.master_config import MasterConfig
 from ..config.objects import BuilderConfig
 from ..slaves.member import Member
 from ..slaves.slots import Slots
-from .queue import BuilderQueue, WaitingRequest
+from .builder_queue import BuilderQueue, WaitingRequest
 from .turns import Turns
 from .user_answers import FAILED, PENDING, UserAnswers
 from .views import BuilderView, MasterView, RequestView, SlaveView

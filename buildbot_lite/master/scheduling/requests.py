@@ -11,10 +11,9 @@ A request is a promise to its submitter; builds are attempts to keep it.  When t
 the FURLs that watch the submission get their expiry date, in the same transaction.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
-from attrs import evolve, field, frozen
+from attrs import evolve
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -36,6 +35,7 @@ from ..builds.build_progress import Ended
 from ..config.generations import Generations
 from ..grants.registry import GrantRegistry
 from .collapsing import CollapseRule
+from .new_buildset import NewBuildset, add_buildset
 from .queue import Queue
 
 WATCH_AFTER_END = 7 * 86400.0
@@ -49,30 +49,6 @@ def back_off(retries: int) -> float:
     Seconds to wait before retry number *retries* (from 1).
     """
     return float(min(FIRST_BACK_OFF * 4 ** (retries - 1), LONGEST_BACK_OFF))
-
-
-@frozen(kw_only=True)
-class NewBuildset:
-    """
-    A buildset to submit: a request for each of *builders*.
-
-    *source*: as in `model.source_stamps`.  *properties*: name → (value, source).  *input*: the row of the submitted
-    input, or a function that adds it in the transaction.  *parent*: the journal entry that triggers the builds; a
-    second submission with the same *parent* changes nothing and has the same result.  *parent_build*: the build of that
-    journal entry.  *by_grant*: the grant of the submitter's FURL.  *changes*: those that it builds.
-    """
-
-    scheduler: str
-    builders: Sequence[str]
-    reason: str
-    source: Mapping[str, Any] = field(factory=dict)
-    properties: Mapping[str, tuple[Any, str]] = field(factory=dict)
-    input: int | Callable[[Connection], int] | None = None
-    parent: str | None = None
-    parent_build: int | None = None
-    priority: int = 0
-    by_grant: int | None = None
-    changes: Sequence[int] = ()
 
 
 class Requests:
@@ -124,7 +100,7 @@ class Requests:
         now = self._wall()
 
         def change(connection: Connection) -> tuple[SubmittedBuildset, bool]:
-            submitted, fresh = _add(connection, new, now)
+            submitted, fresh = add_buildset(connection, new, now)
             if fresh and in_transaction is not None:
                 changed = in_transaction(connection, submitted)
                 submitted = evolve(submitted, buildset=changed or submitted.buildset)
@@ -145,7 +121,7 @@ class Requests:
         now = self._wall()
 
         def change(connection: Connection) -> list[tuple[SubmittedBuildset, bool]]:
-            added = [_add(connection, each, now) for each in new]
+            added = [add_buildset(connection, each, now) for each in new]
             in_transaction(connection)
             return added
 
@@ -329,34 +305,6 @@ class Requests:
     def _tell(self, buildset: Buildset) -> None:
         if buildset.result is not None and (finished := self._awaited.pop(buildset.id, None)):
             finished.fire(buildset.result)
-
-
-def _add(connection: Connection, new: NewBuildset, now: float) -> tuple[SubmittedBuildset, bool]:
-    """
-    The buildset of *new*, and whether it is new: none with the same parent was there.
-    """
-    earlier = buildsets.by_parent(connection, new.parent) if new.parent else None
-    if earlier is not None:
-        return SubmittedBuildset(earlier, tuple(records_of_requests.of_buildset(connection, earlier.id))), False
-    submitted = records_of_requests.submit(
-        connection,
-        scheduler=new.scheduler,
-        builders=new.builders,
-        reason=new.reason,
-        now=now,
-        source=new.source,
-        properties=new.properties,
-        input=new.input(connection) if callable(new.input) else new.input,
-        parent=new.parent,
-        priority=new.priority,
-        by_grant=new.by_grant,
-        parent_build=new.parent_build,
-    )
-    records_of_changes.add_to_buildset(connection, submitted.buildset.id, new.changes)
-    for request in submitted.requests:
-        body = {"builder": request.builder, "scheduler": new.scheduler, "reason": new.reason}
-        feed.publish(connection, "request.submitted", now=now, request=request.id, body=body)
-    return submitted, True
 
 
 def _used_up(connection: Connection, request: Request) -> str:

@@ -41,8 +41,8 @@ from ..config.generations import Generations
 from ..config.loading import Generation
 from ..slaves.registry import SlaveRegistry
 from ..slaves.slots import Slot, Slots
+from .builder_queue import WaitingRequest
 from .preparation import Preparation, RecordedBuild, read_changes
-from .queue import WaitingRequest
 from .requests import Requests
 from .running_builds import (
     BeginningBuild,

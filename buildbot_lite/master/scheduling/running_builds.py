@@ -20,7 +20,7 @@ from ...storage.records.buildsets import Buildset
 from ...storage.records.requests import Request
 from ..builds.build import Build
 from ..slaves.slots import Slots
-from .queue import WaitingRequest
+from .builder_queue import WaitingRequest
 
 # Bounds on the remarks that the links of one slave add to its builds.
 REMARKS_AT_ONCE = 1000

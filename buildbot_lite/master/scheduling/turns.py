@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from heapq import heapify, heappop, heappush, heapreplace, merge
 from itertools import count
 
-from .queue import BuilderQueue, WaitingRequest, urgency_of
+from .builder_queue import BuilderQueue, WaitingRequest, urgency_of
 
 MOST_SUBMITTERS = 10_000
 """Submitters whose last start is remembered."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Connection
 
 from ...master.farm import Farm
-from ...master.scheduling.requests import NewBuildset
+from ...master.scheduling.new_buildset import NewBuildset
 from ...storage.records import grants
 from ...storage.records.buildsets import Buildset
 from ...storage.records.grants import Grant

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from ...errors import InputError
 from ...master.config.schedulers import SKIPPED
 from ...master.farm import Farm
-from ...master.scheduling.requests import NewBuildset
+from ...master.scheduling.new_buildset import NewBuildset
 from ...storage.files import file_error
 from ...storage.inputs import IncomingInput, InputFile
 from ...storage.records import builds, buildsets, inputs

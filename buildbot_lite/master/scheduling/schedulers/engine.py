@@ -23,7 +23,8 @@ from ...config.generations import Generations
 from ...config.loading import Generation
 from ...config.schedulers import BaseScheduler, Dependent
 from ..changes.recorder import ChangeRecorder
-from ..requests import NewBuildset, Requests
+from ..new_buildset import NewBuildset
+from ..requests import Requests
 from ..wakeup import Wakeup
 from .active import ActiveScheduler, Troubles
 from .clock import TimedScheduler, TimedTriggerable

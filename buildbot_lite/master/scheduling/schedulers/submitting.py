@@ -18,7 +18,7 @@ from ....model.user_functions import error_text
 from ....storage.records.changes import RecordedChange
 from ...config.master_config import MasterConfig
 from ...config.schedulers import LARGEST_PRIORITY, BaseScheduler
-from ..requests import NewBuildset
+from ..new_buildset import NewBuildset
 
 LONGEST_RENDERING = 10.0
 """Seconds that rendering the builderNames or the priority of a scheduler may take."""
