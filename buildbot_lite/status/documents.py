@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from .. import __version__
 from ..master.farm import Farm
 from ..master.scheduling.builder_queue import WaitingRequest
-from ..master.scheduling.changes.sources import RunningSource
+from ..master.scheduling.changes.running_source import RunningSource
 from ..master.scheduling.dispatcher import WaitingPlace
 from ..master.scheduling.running_builds import LiveBuild
 from ..model.estimates import UNKNOWN, Estimate

@@ -14,7 +14,7 @@ from buildbot_lite.cli.tables import TABLES
 from buildbot_lite.errors import BuildbotLiteError, ConfigError
 from buildbot_lite.master.config.change_fields import change_of, named
 from buildbot_lite.master.config.change_sources import ChangeSource, PollingChangeSource
-from buildbot_lite.master.scheduling.changes import sources
+from buildbot_lite.master.scheduling.changes import running_source
 from buildbot_lite.status import documents
 from buildbot_lite.storage.records import changes, states
 from buildbot_lite.storage.records.changes import RecordedChange
@@ -68,7 +68,7 @@ class ChangeSourceCase(SynchronousTestCase):
         SCRIPT.events.clear()
         SCRIPT.polls.clear()
         # Without jitter, pauses have exactly their configured lengths.
-        self.patch(sources, "JITTER", 0.0)
+        self.patch(running_source, "JITTER", 0.0)
         self.patch(plugins, "changes", plugins.Namespace("changes", FakeSource, ChangeSource, PollingChangeSource))
 
     def farm(self, text: str) -> MasterHarness:
@@ -166,7 +166,7 @@ class PollingTests(ChangeSourceCase):
         slow.callback(None)
         harness.settle(100)
         self.assertEqual(SCRIPT.events.count("p polls"), 2)
-        harness.settle(sources.LONGEST_POLL)
+        harness.settle(running_source.LONGEST_POLL)
 
         self.assertIn("did not end within 120 min", self.status_of(harness)["error"])
 

@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite import child_programs
 from buildbot_lite.errors import ConfigError, StorageError
 from buildbot_lite.master.config.master_config import MasterConfig
-from buildbot_lite.master.scheduling.changes import git_mirror, git_poller, programs, sources
+from buildbot_lite.master.scheduling.changes import git_mirror, git_poller, programs, running_source
 from buildbot_lite.master.scheduling.changes.commits import commit_in, files_of_commits, remote_refs
 from buildbot_lite.master.scheduling.changes.followed_refs import FollowedRefs
 from buildbot_lite.master.scheduling.changes.git_poller import GitPoller
@@ -38,8 +38,8 @@ class PollerCase(SynchronousTestCase):
     """
 
     def setUp(self) -> None:
-        self.patch(sources, "JITTER", 0.0)
-        self.patch(sources, "LEAST_PAUSE", 0.0)
+        self.patch(running_source, "JITTER", 0.0)
+        self.patch(running_source, "LEAST_PAUSE", 0.0)
         self.origin = GitRepository(tempfile.mkdtemp(prefix="farm-") + "/origin")
         self.first = self.origin.commit(a="1")
         self.words: list[list[str]] = []

@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite import child_programs
 from buildbot_lite.errors import ConfigError
-from buildbot_lite.master.scheduling.changes import hg_poller, programs, sources, svn_poller
+from buildbot_lite.master.scheduling.changes import hg_poller, programs, running_source, svn_poller
 from buildbot_lite.master.scheduling.changes.hg_poller import HgPoller
 from buildbot_lite.master.scheduling.changes.svn_poller import (
     SVNPoller,
@@ -40,8 +40,8 @@ class OtherPollerCase(SynchronousTestCase):
     """
 
     def setUp(self) -> None:
-        self.patch(sources, "JITTER", 0.0)
-        self.patch(sources, "LEAST_PAUSE", 0.0)
+        self.patch(running_source, "JITTER", 0.0)
+        self.patch(running_source, "LEAST_PAUSE", 0.0)
         self.directory = tempfile.mkdtemp(prefix="farm-")
         self.addCleanup(shutil.rmtree, self.directory)
         patch = mock.patch.dict(os.environ, {"PATH": PATH, "HOME": self.directory, "HGRCPATH": ""})
@@ -453,7 +453,7 @@ class SvnTests(OtherPollerCase):
         for name in ("a", "b", "n" * 200, "c"):
             self.commit(f"trunk/{name}")
         remarks: list[str] = []
-        self.patch(sources.RunningSource, "remark", lambda source, sentence: remarks.append(sentence))
+        self.patch(running_source.RunningSource, "remark", lambda source, sentence: remarks.append(sentence))
 
         async def bounded(*given: Any, **more: Any) -> bytes:
             output = await programs.output_of(*given, **more)
@@ -577,7 +577,7 @@ class SvnArgumentsTests(SynchronousTestCase):
         """
         Promise 8.1: the password goes to svn's standard input, and is not in its arguments; the user may be a secret.
         """
-        self.patch(sources, "JITTER", 0.0)
+        self.patch(running_source, "JITTER", 0.0)
         seen: list[child_programs.ChildProgram] = []
 
         def fake(program: child_programs.ChildProgram, unwanted: Any) -> child_programs.Ran:

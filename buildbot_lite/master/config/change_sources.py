@@ -1,9 +1,9 @@
 """
 The base classes of change sources: `ChangeSource` and `PollingChangeSource`.
 
-A source in master.cfg is a value whose constructor checks its arguments.  While the master runs, a supervisor
-(`master.scheduling.changes.sources`) sets *context*, calls `ChangeSource.activate`, then `PollingChangeSource.poll`
-repeatedly, and at the end `ChangeSource.deactivate`.  The names of methods are Buildbot's.
+A source in master.cfg is a value whose constructor checks its arguments.  While the master runs, a `RunningSource`
+(`master.scheduling.changes.running_source`) sets *context*, calls `ChangeSource.activate`, then
+`PollingChangeSource.poll` repeatedly, and at the end `ChangeSource.deactivate`.  The names of methods are Buildbot's.
 """
 
 from collections.abc import Callable, Mapping, Sequence
