@@ -28,8 +28,8 @@ from ..storage.compression import Compression
 from ..storage.records import (
     builds,
     changes,
+    ended_grants,
     feed,
-    grants,
     states,
     streams,
 )
@@ -215,11 +215,12 @@ class Maintenance:
                 connection, considered=considered, before=now - KEEP_CHANGES, horizon=horizon, most=CHANGES_AT_ONCE
             )
 
+        revoked_before, expired_before = now - KEEP_REVOKED_GRANTS, now - KEEP_EXPIRED_WATCHES
         # In batches, so that the writes of builds get their turn.
         parts: tuple[tuple[Callable[[Connection], int], int], ...] = (
             (forget_changes, CHANGES_AT_ONCE),
-            (partial(grants.prune, before=now - KEEP_REVOKED_GRANTS, most=GRANTS_AT_ONCE), GRANTS_AT_ONCE),
-            (partial(grants.prune_watches, before=now - KEEP_EXPIRED_WATCHES, most=GRANTS_AT_ONCE), GRANTS_AT_ONCE),
+            (partial(ended_grants.prune, before=revoked_before, most=GRANTS_AT_ONCE), GRANTS_AT_ONCE),
+            (partial(ended_grants.prune_watches, before=expired_before, most=GRANTS_AT_ONCE), GRANTS_AT_ONCE),
             (partial(feed.prune, before=now - KEEP_EVENTS, most=EVENTS_AT_ONCE), EVENTS_AT_ONCE),
         )
         for part, most in parts:

@@ -25,7 +25,7 @@ from .backup_archive import DATABASE, FARM, ArchiveReader, Manifest
 from .database import open_database
 from .files import make_directory, sync_directory, write_whole
 from .lock import is_locked
-from .records import epoch, grants
+from .records import epoch, restored_grants
 from .records.grants import Grant
 from .revocation_log import FILE, LoggedRevocations, RevocationLog, read_chain, read_log
 from .upgrading import REVISION
@@ -163,9 +163,9 @@ class Restoration:
         try:
             with engine.connect() as connection, connection.begin():
                 if logged is not None:
-                    void = grants.apply_log(connection, logged)
+                    void = restored_grants.apply_log(connection, logged)
                 elif strings is Strings.VOID:
-                    void = grants.void_strings(connection, now)
+                    void = restored_grants.void_strings(connection, now)
                 raised = epoch.raise_epoch(connection, now)
         finally:
             engine.dispose()

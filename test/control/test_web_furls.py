@@ -15,7 +15,7 @@ from buildbot_lite.control.verbs import MAY_LOOK
 from buildbot_lite.errors import FileError, RevokedError
 from buildbot_lite.master.grants import web_furls
 from buildbot_lite.storage import schema
-from buildbot_lite.storage.records import grants as records_of_grants
+from buildbot_lite.storage.records import ended_grants, restored_grants
 from buildbot_lite.storage.records.grants import BESIDE_MASTER, WEB_PAGES
 from buildbot_lite.wire.furl import read_furl
 
@@ -127,7 +127,7 @@ class WebFurlsTests(AdminDeskCase):
         watch = self.granted()[0]["grant"]
         self.ask("revoke", which=f"#{watch}")
         self.assertEqual(list(self.furls()), ["webhooks"])
-        _ = self.harness.records.write(lambda c: records_of_grants.prune(c, self.harness.clock.seconds() + 1e9, 100))
+        _ = self.harness.records.write(lambda c: ended_grants.prune(c, self.harness.clock.seconds() + 1e9, 100))
         self.restart()
         self.assertEqual(list(self.furls()), ["webhooks"])
 
@@ -217,7 +217,7 @@ class WebFurlsTests(AdminDeskCase):
         self.make_web()
         self.ask("rotate", name=WEB_PAGES)
         old = self.furls()
-        _ = self.harness.records.write(lambda c: records_of_grants.void_strings(c, self.harness.clock.seconds()))
+        _ = self.harness.records.write(lambda c: restored_grants.void_strings(c, self.harness.clock.seconds()))
         self.restart()
         self.assertEqual(list(self.furls()), list(old))
         self.assertFalse(set(self.furls().values()) & set(old.values()))

@@ -13,7 +13,7 @@ from buildbot_lite.model.http_request import HttpAnswer, HttpRequest
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.spec import Run
 from buildbot_lite.status import documents
-from buildbot_lite.storage.records import builds, changes, remarks
+from buildbot_lite.storage.records import builds, pending_changes, remarks
 
 from .configurations import sentences_in
 from .harness import FakeSlave, hello, succeeding
@@ -159,7 +159,7 @@ class EngineTests(SynchronousTestCase):
         (said,) = [each for each in lines if "not in master.cfg any more" in each]
         self.assertIn("scheduler all is", said)
         self.assertIn("(2)", said)
-        self.assertEqual(farm.read(changes.pending_schedulers), [])
+        self.assertEqual(farm.read(pending_changes.schedulers), [])
         farm.reconfigure(TIMED)
         farm.settle(120)
         self.assertEqual(farm.built, [])
@@ -183,7 +183,7 @@ class StableTimerTests(SynchronousTestCase):
         farm.settle(10)
         self.assertEqual(farm.built, [("r1", "r2")])
         self.assertEqual(farm.submitted()[0].source["revision"], "r2")
-        self.assertEqual(farm.read(lambda c: changes.pending_of(c, "all")), [])
+        self.assertEqual(farm.read(lambda c: pending_changes.of_scheduler(c, "all")), [])
         farm.settle(600)
         self.assertEqual(len(farm.built), 1)
 
@@ -261,7 +261,7 @@ class StableTimerTests(SynchronousTestCase):
             self.assertEqual(farm.built, [("r1", "r2"), ("r3",), ("r5",)])
             farm.change()
             self.assertEqual(farm.built[3:], [("r4", "r6")])
-            self.assertEqual(farm.read(changes.pending_schedulers), [])
+            self.assertEqual(farm.read(pending_changes.schedulers), [])
 
     def test_clock_set_back(self) -> None:
         """

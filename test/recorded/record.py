@@ -28,6 +28,7 @@ from buildbot_lite.storage.records import (
     inputs,
     journal,
     outbox,
+    pending_changes,
     remarks,
     requests,
     settings,
@@ -144,7 +145,7 @@ def fill_schedulers(connection: Connection, buildset: int) -> None:
         connection, Change(author="A U Thor <author@example.org>", source="poller", revision="1" * 40), 113.0
     )
     changes.add_to_buildset(connection, buildset, [change.id])
-    changes.add_pending(connection, "nightly", change.id, important=True, now=113.0)
+    pending_changes.add(connection, "nightly", change.id, important=True, now=113.0)
     states.put(connection, "scheduler:nightly", {"last": 113.0}, 113.0)
     outbox.add(connection, reporter="mail", key="1", body={"to": ["author@example.org"]}, now=114.0)
 

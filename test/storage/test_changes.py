@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.model.change import Change
 from buildbot_lite.storage import schema
 from buildbot_lite.storage.database import open_database
-from buildbot_lite.storage.records import changes, outbox, requests, states
+from buildbot_lite.storage.records import changes, outbox, pending_changes, requests, states
 
 T = TypeVar("T")
 
@@ -131,15 +131,15 @@ class ChangesTests(RecordsCase):
         """
         recorded, _ = self.do(lambda c: changes.add(c, a_change(happened=1.0), 1.0))
         for scheduler in ("one", "two"):
-            self.do(lambda c, s=scheduler: changes.add_pending(c, s, recorded.id, important=True, now=2.0))  # type: ignore[misc]  # lambda
-        self.do(lambda c: changes.drop_pending(c, "one", [recorded.id]))
+            self.do(lambda c, s=scheduler: pending_changes.add(c, s, recorded.id, important=True, now=2.0))  # type: ignore[misc]  # lambda
+        self.do(lambda c: pending_changes.drop(c, "one", [recorded.id]))
         submitted = self.do(lambda c: requests.submit(c, scheduler="one", builders=["b"], reason="", now=3.0))
         self.do(lambda c: changes.add_to_buildset(c, submitted.buildset.id, [recorded.id]))
 
-        self.assertEqual(self.do(lambda c: changes.pending_of(c, "one")), [])
+        self.assertEqual(self.do(lambda c: pending_changes.of_scheduler(c, "one")), [])
         self.assertEqual(
-            self.do(lambda c: changes.pending_of(c, "two")),
-            [changes.PendingChange(recorded, important=True, added=2.0)],
+            self.do(lambda c: pending_changes.of_scheduler(c, "two")),
+            [pending_changes.PendingChange(recorded, important=True, added=2.0)],
         )
         self.assertEqual(self.do(lambda c: changes.of_buildset(c, submitted.buildset.id)), [recorded])
 
@@ -179,7 +179,7 @@ class PruningTests(RecordsCase):
         Promise 8.1: what a scheduler has not considered, what waits for one, and what an unfinished buildset builds,
         stays; what a finished one built is forgotten with the note of it.
         """
-        self.do(lambda c: changes.add_pending(c, "s", 1, important=True, now=1.0))
+        self.do(lambda c: pending_changes.add(c, "s", 1, important=True, now=1.0))
         for number in (2, 3):
             submitted = self.do(lambda c: requests.submit(c, scheduler="s", builders=["b"], reason="", now=3.0))
             self.do(lambda c, s=submitted, n=number: changes.add_to_buildset(c, s.buildset.id, [n]))  # type: ignore[misc]  # lambda

@@ -8,6 +8,7 @@ from buildbot_lite.model.hello import Hello
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.records import (
     builds,
+    ended_grants,
     generations,
     grants,
     settings,
@@ -106,8 +107,8 @@ class GrantTests(FarmCase):
         self.do(lambda c: grants.expire(c, watch.id, 100.0))
         self.do(lambda c: grants.revoke(c, revoked.id, 100.0))
 
-        self.assertEqual(self.do(lambda c: grants.prune(c, 100.0, 9)), 0)
-        self.assertEqual(self.do(lambda c: grants.prune(c, 101.0, 9)), 2)
+        self.assertEqual(self.do(lambda c: ended_grants.prune(c, 100.0, 9)), 0)
+        self.assertEqual(self.do(lambda c: ended_grants.prune(c, 101.0, 9)), 2)
         self.assertEqual(self.do(lambda c: grants.live(c, 50.0)), [kept])
 
     def test_watches_pruned(self) -> None:
@@ -119,7 +120,7 @@ class GrantTests(FarmCase):
         self.do(lambda c: grants.expire(c, later.id, 200.0))
         self.do(lambda c: grants.expire(c, kept.id, 100.0))
 
-        self.assertEqual(self.do(lambda c: grants.prune_watches(c, 101.0, 9)), 1)
+        self.assertEqual(self.do(lambda c: ended_grants.prune_watches(c, 101.0, 9)), 1)
         left = [each.id for each in self.do(grants.get_all)]
         self.assertEqual(left, [kept.id, later.id])
 
@@ -130,7 +131,7 @@ class GrantTests(FarmCase):
         revoked = self.grant()
         self.do(lambda c: grants.revoke(c, revoked.id, 100.0))
 
-        self.assertEqual(self.do(lambda c: grants.prune(c, 1e9, 9)), 0)
+        self.assertEqual(self.do(lambda c: ended_grants.prune(c, 1e9, 9)), 0)
         self.assertEqual([each.id for each in self.do(lambda c: grants.newest(c, 5))], [revoked.id])
 
     def test_not_shown(self) -> None:

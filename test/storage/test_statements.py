@@ -25,7 +25,7 @@ _MAY_SCAN = {
     "grants._ALL",
     "grants._LIVE",
     "grants._NEWEST",
-    "grants._PRUNE",
+    "ended_grants._PRUNE",
     "grants._REVOKE_ALL",
     "slaves._ALL",
     # Scans by the primary key up to its limit.
@@ -37,7 +37,7 @@ _MAY_SCAN = {
     "outbox._UNSENT",
     "changes._ADD",
     "changes._OLD",
-    "changes._PENDING_SCHEDULERS",
+    "pending_changes._SCHEDULERS",
     # Run once a day.
     "retention._SUMS",
     "retention._UNUSED_INPUTS",

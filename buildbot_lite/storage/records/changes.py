@@ -35,18 +35,10 @@ class RecordedChange:
     change: Change
 
 
-@frozen
-class PendingChange:
+def recorded_change(*row: Any) -> RecordedChange:
     """
-    A change that a scheduler's next builds will have.  *added*: seconds since 1970.
+    The change in *row*, which has the values of `COLUMNS`.
     """
-
-    recorded: RecordedChange
-    important: bool
-    added: float
-
-
-def _recorded(*row: Any) -> RecordedChange:
     id, received, *rest = row
     values = dict(zip(_COLUMNS[1:], rest, strict=True))
     values["files"] = tuple(json.loads(values["files"]))
@@ -55,20 +47,17 @@ def _recorded(*row: Any) -> RecordedChange:
     return RecordedChange(id, received, Change(**values))
 
 
-def _waiting(*row: Any) -> PendingChange:
-    important, added, *rest = row
-    return PendingChange(_recorded(*rest), bool(important), added)
-
-
-_selected = [_changes.c.id, *[_changes.c[name] for name in _COLUMNS]]
+COLUMNS = [_changes.c.id, *[_changes.c[name] for name in _COLUMNS]]
+"""The columns of which `recorded_change` makes a change."""
 _ADD = Statement(inserting(_changes, "digest", *_COLUMNS).returning(_changes.c.id))
-_GET = Query(select(*_selected).where(_changes.c.id == bindparam("id")), _recorded)
+_GET = Query(select(*COLUMNS).where(_changes.c.id == bindparam("id")), recorded_change)
 _BY_DIGEST = Query(
-    select(*_selected).where(_changes.c.digest == bindparam("digest")).order_by(_changes.c.id.desc()).limit(1),
-    _recorded,
+    select(*COLUMNS).where(_changes.c.digest == bindparam("digest")).order_by(_changes.c.id.desc()).limit(1),
+    recorded_change,
 )
 _OF_MOVE = Query(
-    select(*_selected).where(_changes.c.digest == bindparam("digest"), _changes.c.move == bindparam("move")), _recorded
+    select(*COLUMNS).where(_changes.c.digest == bindparam("digest"), _changes.c.move == bindparam("move")),
+    recorded_change,
 )
 # Bitbucket shortens the revisions of pull requests, so one agrees with another that it begins.
 _given = bindparam("revision", type_=String)
@@ -89,22 +78,19 @@ _LATER_ON_BRANCH = Query(
     str,
 )
 _AFTER = Query(
-    select(*_selected).where(_changes.c.id > bindparam("after")).order_by(_changes.c.id).limit(bindparam("most")),
-    _recorded,
+    select(*COLUMNS).where(_changes.c.id > bindparam("after")).order_by(_changes.c.id).limit(bindparam("most")),
+    recorded_change,
 )
 _NEWEST = Query(
-    select(*_selected)
-    .where(_changes.c.id < bindparam("before"))
-    .order_by(_changes.c.id.desc())
-    .limit(bindparam("most")),
-    _recorded,
+    select(*COLUMNS).where(_changes.c.id < bindparam("before")).order_by(_changes.c.id.desc()).limit(bindparam("most")),
+    recorded_change,
 )
 _LAST = Statement(select(func.coalesce(func.max(_changes.c.id), 0)))
 _OF_BUILDSET = Query(
-    select(*_selected)
+    select(*COLUMNS)
     .where(_of_buildsets.c.change == _changes.c.id, _of_buildsets.c.buildset == bindparam("buildset"))
     .order_by(_of_buildsets.c.change),
-    _recorded,
+    recorded_change,
 )
 _unfinished = (
     select(_of_buildsets.c.change)
@@ -151,19 +137,6 @@ _TRUSTS_OF = Query(
     .distinct(),
     lambda buildset, untrusted: (int(buildset), bool(untrusted)),
 )
-_ADD_PENDING = Statement(inserting(_pending, "scheduler", "change", "important", "added"))
-_PENDING_OF = Query(
-    select(_pending.c.important, _pending.c.added, *_selected)
-    .where(_pending.c.change == _changes.c.id, _pending.c.scheduler == bindparam("scheduler"))
-    .order_by(_pending.c.change),
-    _waiting,
-)
-_PENDING_SCHEDULERS = Query(select(_pending.c.scheduler).distinct(), str)
-_DROP_ALL_PENDING = Statement(delete(_pending).where(_pending.c.scheduler == bindparam("scheduler")))
-_DROP_PENDING = Statement(
-    delete(_pending).where(_pending.c.scheduler == bindparam("scheduler"), _pending.c.change == bindparam("change"))
-)
-
 _NO_BOUND = 1 << 62
 
 
@@ -312,39 +285,3 @@ def add_to_buildset(connection: Connection, buildset: int, changes: Iterable[int
     """
     for change in changes:
         _ADD_TO_BUILDSET.run(connection, buildset=buildset, change=change)
-
-
-def add_pending(connection: Connection, scheduler: str, change: int, *, important: bool, now: float) -> None:
-    """
-    Note that the next builds of *scheduler* will have *change*.
-    """
-    _ADD_PENDING.run(connection, scheduler=scheduler, change=change, important=int(important), added=now)
-
-
-def pending_of(connection: Connection, scheduler: str) -> list[PendingChange]:
-    """
-    The changes that wait for *scheduler*, oldest first.
-    """
-    return _PENDING_OF.all(connection, scheduler=scheduler)
-
-
-def drop_pending(connection: Connection, scheduler: str, changes: Iterable[int]) -> None:
-    """
-    *changes* wait no longer for *scheduler*.
-    """
-    for change in changes:
-        _DROP_PENDING.run(connection, scheduler=scheduler, change=change)
-
-
-def pending_schedulers(connection: Connection) -> list[str]:
-    """
-    The schedulers for which changes wait.
-    """
-    return _PENDING_SCHEDULERS.all(connection)
-
-
-def drop_all_pending(connection: Connection, scheduler: str) -> int:
-    """
-    No change waits for *scheduler* any more; the number of those that did.
-    """
-    return _DROP_ALL_PENDING.changed(connection, scheduler=scheduler)

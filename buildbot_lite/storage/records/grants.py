@@ -5,10 +5,10 @@ Grants: the right that each minted FURL gives, until when, how often.  The FURL 
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import Connection, Select, and_, bindparam, delete, func, or_, select, update
+from sqlalchemy import Connection, Select, and_, bindparam, func, or_, update
 
 from .. import schema
-from ..revocation_log import LoggedRevocations, RevocationLog
+from ..revocation_log import RevocationLog
 from ..statements import (
     Query,
     Statement,
@@ -32,7 +32,6 @@ ELSEWHERE = "web/elsewhere"
 """The name of a watch grant that an admin handed out for a web process elsewhere."""
 SESSION_OF = "web/session-of-"
 """The beginning of the name of a browser's session; the number of the web process's grant follows."""
-_RESTORED = "of the farm before the restore"
 
 
 @frozen
@@ -130,21 +129,6 @@ _REVOKE_ALL = Statement(
     .where(_grants.c.revoked.is_(None))
     .values(revoked=bindparam("now"), label=func.coalesce(_grants.c.label, bindparam("of")))
 )
-_VOID = Statement(
-    update(_grants)
-    .where(_grants.c.id == bindparam("which"))
-    .values(revoked=bindparam("now"), label=bindparam("to_label"))
-)
-_RELABEL_FOR_PAGES = Statement(
-    update(_grants)
-    .where(
-        _grants.c.label == WEB_PAGES,
-        _grants.c.verb == bindparam("of_verb"),
-        _grants.c.object == bindparam("of_object"),
-        _grants.c.revoked.is_not(None),
-    )
-    .values(label=bindparam("to_label"))
-)
 _PIN = Statement(update(_grants).where(_grants.c.id == bindparam("which")).values(pin=bindparam("key")))
 _RENAME = Statement(update(_grants).where(_grants.c.id == bindparam("which")).values(name=bindparam("to_name")))
 _SHOWN = Statement(update(_grants).where(_grants.c.id == bindparam("which")).values(port=bindparam("by")))
@@ -162,20 +146,6 @@ _EXPIRE_WATCHES = Statement(
         or_(_grants.c.expires.is_(None), _grants.c.expires > bindparam("at")),
     )
     .values(expires=bindparam("at"))
-)
-# The revoked grant of a slave, a submission or the web process stays: without that row the master would mint a new FURL
-# by itself.
-_ended = select(_grants.c.id).where(
-    or_(_grants.c.revoked < bindparam("before"), _grants.c.expires < bindparam("before")),
-    or_(and_(_grants.c.verb != "slave", _grants.c.verb != "submit"), _grants.c.label.is_not(None)),
-    _grants.c.label.is_distinct_from(WEB_PAGES),
-)
-_ended_watches = select(_grants.c.id).where(
-    _grants.c.verb == "watch", _grants.c.label.is_(None), _grants.c.expires < bindparam("before")
-)
-_PRUNE, _PRUNE_WATCHES = (
-    Statement(delete(_grants).where(_grants.c.id.in_(which.limit(bindparam("most")))))
-    for which in (_ended, _ended_watches)
 )
 _OF_PAGES = Query(
     _select().where(
@@ -333,45 +303,6 @@ def used(connection: Connection, id: int, now: float, times: int = 1) -> None:
             log.used(grant.digest, grant.uses, now)
 
 
-def apply_log(connection: Connection, logged: LoggedRevocations) -> list[Grant]:
-    """
-    Apply the revocations and uses of a log; returns the grants that this makes void.
-    """
-    void = []
-    for grant in get_all(connection):
-        count, at = logged.uses.get(grant.digest, (0, 0.0))
-        if count > grant.uses:
-            _USED.run(connection, which=grant.id, now=at, times=count - grant.uses)
-        at = logged.revoked.get(grant.digest, 0.0)
-        if (at and _void(connection, grant, at)) or grant.uses < (grant.uses_allowed or 0) <= count:
-            void.append(grant)
-    return void
-
-
-def void_strings(connection: Connection, now: float) -> list[Grant]:
-    """
-    Revoke all grants but those of slaves, and return those that were in force.
-    """
-    return [grant for grant in get_all(connection) if grant.verb != "slave" and _void(connection, grant, now)]
-
-
-def _void(connection: Connection, grant: Grant, at: float) -> bool:
-    """
-    Revoke *grant* at a restore.  False: it was revoked.
-
-    The farm's own (those in its files) get another label: so the master makes new ones, except for a slave.
-    """
-    if grant.revoked is not None:
-        return False
-    given = None if grant.label == WEB_PAGES else grant.label
-    label = None if grant.verb == "slave" else given or _RESTORED
-    _VOID.run(connection, which=grant.id, now=at, to_label=label)
-    if grant.label == WEB_PAGES:
-        # Earlier ones that were rotated: to the master each of them says that the admin wants no other.
-        _RELABEL_FOR_PAGES.run(connection, of_verb=grant.verb, of_object=grant.object, to_label=_RESTORED)
-    return True
-
-
 def expire(connection: Connection, id: int, at: float | None) -> None:
     """
     Set the expiry; None: never.
@@ -384,19 +315,3 @@ def expire_watches(connection: Connection, buildset: int, at: float) -> int:
     Let the watch grants of *buildset* expire at *at*, unless they expire earlier; returns their number.
     """
     return _EXPIRE_WATCHES.changed(connection, of=str(buildset), at=at)
-
-
-def prune_watches(connection: Connection, before: float, most: int) -> int:
-    """
-    Delete at most *most* of the watch grants of submissions that expired before *before*; returns their number.  Each
-    submission has one, and the master reads all grants when it starts.
-    """
-    return _PRUNE_WATCHES.changed(connection, before=before, most=most)
-
-
-def prune(connection: Connection, before: float, most: int) -> int:
-    """
-    Delete at most *most* of the grants that were revoked or expired before *before*, except those of slaves and
-    submissions in the farm's files; returns their number.
-    """
-    return _PRUNE.changed(connection, before=before, most=most)

@@ -10,7 +10,8 @@ from twisted.logger import Logger
 
 from ....model.change_view import ChangeView
 from ....model.user_functions import error_text
-from ....storage.records.changes import PendingChange, RecordedChange
+from ....storage.records.changes import RecordedChange
+from ....storage.records.pending_changes import PendingChange
 from ...config.change_schedulers import ChangeChoice
 from ...config.schedulers import BaseScheduler
 from .decisions import Decisions

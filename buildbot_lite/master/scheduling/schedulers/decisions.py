@@ -8,7 +8,7 @@ from typing import Any
 from attrs import define, field
 from sqlalchemy import Connection
 
-from ....storage.records import changes, states
+from ....storage.records import pending_changes, states
 from .submitting import Firing
 
 ENGINE = "schedulers"
@@ -67,8 +67,8 @@ class Decisions:
         Record all but the firings, which `Requests.submit_all` does in the same transaction.
         """
         for scheduler, change, important in self._added:
-            changes.add_pending(connection, scheduler, change, important=important, now=self.now)
+            pending_changes.add(connection, scheduler, change, important=important, now=self.now)
         for scheduler, which in self._dropped:
-            changes.drop_pending(connection, scheduler, which)
+            pending_changes.drop(connection, scheduler, which)
         for owner, value in self._states.items():
             states.put(connection, owner, value, self.now)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from attrs import frozen
 from sqlalchemy import Connection
 
-from ....storage.records import buildsets, states
+from ....storage.records import buildsets, pending_changes, states
 from ....storage.records import changes as records_of_changes
 from ....storage.records.buildsets import Buildset
 from ....storage.records.changes import RecordedChange
@@ -42,13 +42,11 @@ def restore(connection: Connection, configured: Mapping[str, BaseScheduler], now
     recorded = {owner.removeprefix(OWNED): value for owner, value in states.with_prefix(connection, OWNED).items()}
     for name in recorded.keys() - configured.keys():
         states.put(connection, f"{OWNED}{name}", None, now)
-    waiting = set(records_of_changes.pending_schedulers(connection))
-    dropped = {
-        name: records_of_changes.drop_all_pending(connection, name) for name in sorted(waiting - configured.keys())
-    }
+    waiting = set(pending_changes.schedulers(connection))
+    dropped = {name: pending_changes.drop_all(connection, name) for name in sorted(waiting - configured.keys())}
     memories = {
         name: Memory(
-            recorded.get(name), tuple(records_of_changes.pending_of(connection, name)) if name in waiting else ()
+            recorded.get(name), tuple(pending_changes.of_scheduler(connection, name)) if name in waiting else ()
         )
         for name in configured
     }
