@@ -2,10 +2,13 @@
 Killing a command kills all processes that it started.  The processes are real, and identified by pid.
 """
 
+import contextlib
 import os
 import signal
 import sys
 import textwrap
+import time
+from collections.abc import Callable
 
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
@@ -19,6 +22,7 @@ from buildbot_lite.model.outcome import (
 )
 from buildbot_lite.model.spec import Run
 
+from ..growing_limits import within_limits
 from ..needs import needs
 from ..process_table import alive, kill
 from .keeper_harness import KeeperHarness, wait_until
@@ -72,6 +76,7 @@ def kill_all(pids: list[int]) -> None:
 class KillTests(SynchronousTestCase):
     arguments: tuple[str, ...] = ()
     escapes = ESCAPES + EVERY_WAY
+    limit = 0.0
 
     def setUp(self) -> None:
         """
@@ -86,7 +91,10 @@ class KillTests(SynchronousTestCase):
         """
         Return the pids of the processes that the command left.
         """
-        with open(os.path.join(self.harness.work, "pids")) as pids:
+        path = os.path.join(self.harness.work, "pids")
+        if not os.path.exists(path):
+            return []
+        with open(path) as pids:
             found = [int(line) for line in pids]
         self.addCleanup(kill_all, found)
         return found
@@ -95,12 +103,32 @@ class KillTests(SynchronousTestCase):
         """
         Return the outcome of a command after checking that none of its processes lives.
         """
-        outcome = self.client.run("a-1", run)
+        outcome = self.killed_if_ready("a-1", run)
+        assert outcome is not None, "not all its processes had been started"
+        return outcome
+
+    def killed_if_ready(self, id: str, run: Run) -> Outcome | None:
+        """
+        The same of the command *id*; None if it was killed before it had started all its processes.
+        """
+        outcome = self.client.run(id, run)
         pids = self.pids()
-        self.assertEqual(len(pids), self.escapes.count("\nsleeper(") + 1)
         self.assertEqual([pid for pid in pids if alive(pid)], [])
         self.assertEqual(outcome.ending, Ending.KILLED)
-        return outcome
+        return outcome if len(pids) == self.escapes.count("\nsleeper(") + 1 else None
+
+    def killed_by_a_limit(self, limited: Callable[[float], Run]) -> Outcome:
+        """
+        As `killed`, of a command with a limit of some seconds that came after it had started all its processes.
+        """
+
+        def attempt(seconds: float) -> Outcome | None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(self.harness.work, "pids"))
+            self.limit = seconds
+            return self.killed_if_ready(f"a-{seconds:g}", limited(seconds))
+
+        return within_limits(attempt)
 
     def program(self, then: str) -> tuple[str, ...]:
         """
@@ -125,17 +153,18 @@ class KillTests(SynchronousTestCase):
         """
         Promise 8: silence for longer than the timeout kills all processes.
         """
-        # Long enough for the program to start, and then for each process that it leaves behind, on a busy machine too.
-        outcome = self.killed(Run(argv=self.program(STAY), timeout=6.0, sigterm_time=0.1))
+        argv = self.program(STAY)
+        outcome = self.killed_by_a_limit(lambda seconds: Run(argv=argv, timeout=seconds, sigterm_time=0.1))
         self.assertEqual(outcome.why, Why.TIMEOUT)
-        self.assertIn("no output for 6 s", outcome.sentence)
+        self.assertIn(f"no output for {self.limit:g} s", outcome.sentence)
 
     def test_max_time(self) -> None:
         """
         Promise 8: maxTime kills all processes, however much they write.
         """
         talk = "import time\nwhile True:\n    print('x', flush=True)\n    time.sleep(0.01)\n"
-        outcome = self.killed(Run(argv=self.program(talk), timeout=60.0, max_time=6.0, sigterm_time=0.1))
+        argv = self.program(talk)
+        outcome = self.killed_by_a_limit(lambda seconds: Run(argv=argv, max_time=seconds, sigterm_time=0.1))
         self.assertEqual(outcome.why, Why.MAX_TIME)
 
     def test_cap(self) -> None:
@@ -340,12 +369,18 @@ class SignalAndLeaseTests(SynchronousTestCase):
         self.assertEqual(outcome.why, Why.LEASE)
         self.assertIn("lease expired", outcome.sentence)
 
-        # A lease of 6 s, so that a message every half second comes in time on a busy machine, too.
-        self.client.start("a-2", Run(argv=("sleep", "7"), grace=8.0))
-        for _turn in range(14):
-            self.client.say(op="word", age=0.1)
-            self.client.run(f"b-{_turn}", Run(argv=("sleep", "0.5")))
-        self.assertTrue(self.client.ended("a-2").succeeded)
+        def attempt(seconds: float) -> Outcome | None:
+            command, began, longest = f"b-{seconds:g}", time.monotonic(), 0.0
+            self.client.start(command, Run(argv=("sleep", f"{1.5 * seconds}"), grace=seconds / 0.75))
+            heard = began
+            while time.monotonic() < began + 1.2 * seconds:
+                self.client.say(op="word", age=0.0)
+                self.client.run(f"{command}-{time.monotonic()}", Run(argv=("sleep", f"{seconds / 8}")))
+                heard, longest = time.monotonic(), max(longest, time.monotonic() - heard)
+            outcome = self.client.ended(command)
+            return outcome if max(longest, time.monotonic() - heard) < seconds / 2 else None
+
+        self.assertTrue(within_limits(attempt).succeeded)
 
     def test_lease_shortens_sigterm_time(self) -> None:
         """
@@ -360,12 +395,18 @@ class SignalAndLeaseTests(SynchronousTestCase):
         client.start("a-1", ignoring)
         self.assertEqual(client.ended("a-1").why, Why.LEASE)
 
-        # Time to interrupt it before its lease ends.
-        client.say(op="word", age=0.0)
-        client.start("a-2", evolve(ignoring, grace=8.0))
-        client.wait_for_output("a-2", b"ready")
-        client.say(op="interrupt", id="a-2", reason="Somebody said so.")
-        self.assertEqual(client.ended("a-2").sentence, "Somebody said so.")
+        def attempt(seconds: float) -> Outcome | None:
+            client.say(op="word", age=0.0)
+            client.start(id := f"b-{seconds:g}", evolve(ignoring, grace=seconds / 0.75))
+            ended = {"id": id, "record": "ended"}
+            wait_until(
+                lambda: b"ready" in harness.spool(id) or any(ended.items() <= r.items() for r in harness.records())
+            )
+            client.say(op="interrupt", id=id, reason="Somebody said so.")
+            outcome = client.ended(id)
+            return None if outcome.why is Why.LEASE else outcome
+
+        self.assertEqual(within_limits(attempt).sentence, "Somebody said so.")
 
     def test_forged_mark(self) -> None:
         """

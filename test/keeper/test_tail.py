@@ -3,6 +3,7 @@ Followed log files: copied while a command writes them.
 """
 
 import os
+from itertools import pairwise
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -10,6 +11,7 @@ from buildbot_lite.keeper.tail import LogTail
 from buildbot_lite.model.outcome import Outcome
 from buildbot_lite.model.spec import Run, secret_reference
 
+from ..growing_limits import within_limits
 from .keeper_harness import KeeperHarness
 
 
@@ -200,9 +202,17 @@ class FollowedLogTests(SynchronousTestCase):
         """
         Output to the followed log alone keeps the command's timeout from expiring.
         """
-        script = "for i in $(seq 30); do echo $i >> test.log; sleep 0.25; done"
-        run = Run(script=script, logfiles={"log": "test.log"}, timeout=6.0)
-        self.assertTrue(self.client.run("a-1", run).succeeded)
+
+        def attempt(seconds: float) -> Outcome | None:
+            id = f"a-{seconds:g}"
+            # The lines have their times, in hundredths of a second since the machine was started (proc_uptime(5)).
+            script = f"for i in $(seq 12); do read up _ </proc/uptime; echo $up >>{id}.log; sleep {seconds / 8}; done"
+            outcome = self.client.run(id, Run(script=script, logfiles={"log": f"{id}.log"}, timeout=seconds))
+            times = list(map(float, self.harness.spool(id, "log").split()))
+            longest = max(after - before for before, after in pairwise(times))
+            return outcome if outcome.succeeded or longest < seconds / 2 else None
+
+        self.assertTrue(within_limits(attempt).succeeded)
 
 
 class PolledLogTests(FollowedLogTests):
