@@ -19,8 +19,9 @@ from ..errors import (
     WrongVerbError,
 )
 from ..packages.keys.openpgp import Signature
+from ..packages.keys.wanted_file import WantedFile
 from ..packages.signer.gnupg import Gnupg
-from ..packages.signer.offered import OfferedFile, OfferedJob, Offers, WantedFile
+from ..packages.signer.offered import OfferedFile, OfferedJob, Offers
 from ..packages.signer.signer import Signer, SigningSummary
 from .connection import FarmClient, FarmCommand, MasterLink
 from .output import Document, note, show

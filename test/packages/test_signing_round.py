@@ -24,12 +24,13 @@ from buildbot_lite.errors import DiskFullError, InputError, MessageError, NotFou
 from buildbot_lite.packages.building.steps import SINGLE_FILE
 from buildbot_lite.packages.keys.openpgp import Signature
 from buildbot_lite.packages.keys.verification import TargetKey
+from buildbot_lite.packages.keys.wanted_file import WantedFile
 from buildbot_lite.packages.records import job_records
 from buildbot_lite.packages.records.job_states import JobState
 from buildbot_lite.packages.records.jobs import Job, NewJob, Origin
 from buildbot_lite.packages.records.results import JobResults, ResultFile
 from buildbot_lite.packages.signer.gnupg import Gnupg
-from buildbot_lite.packages.signer.offered import OfferedOrigin, Offers, WantedFile
+from buildbot_lite.packages.signer.offered import OfferedOrigin, Offers
 from buildbot_lite.packages.signer.signer import Signer, SigningSummary
 from buildbot_lite.packages.signing import rpm_signature
 from buildbot_lite.packages.signing.signed_files import PUBLIC, SignedFiles

@@ -1,3 +1,4 @@
 """
-Public keys, and what they have signed: by gpgv and rpmkeys.  No secret key is ever here.
+Public keys, and what they sign: signatures as the farm wants them of signers (`wanted_file`, `signature_ids`), and
+their check by gpgv and rpmkeys (`openpgp`, `verification`).  No secret key is ever here.
 """

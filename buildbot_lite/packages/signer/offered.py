@@ -7,38 +7,10 @@ from attrs import frozen
 from ...model.display import printable
 from ...model.json_reader import JsonReader
 from ..formats.git_request import LONGEST_ADDRESS, LONGEST_REVISION
+from ..keys.wanted_file import LONGEST_NAME, WantedFile
 
-LARGEST_PIECE = 8 << 20
-"""Bytes that one signature is of."""
 MOST_PACKAGES = 50_000
 """Packages of one job."""
-_LONGEST_NAME = 300
-
-
-@frozen
-class WantedFile:
-    """
-    A signature that the farm wants: *id*, *length* and *text* as in `wanted_signatures.ToSign`; *name*, *size* and
-    *sha256* of the whole file.
-    """
-
-    id: str
-    name: str
-    size: int
-    sha256: str
-    length: int
-    text: bool
-
-    @classmethod
-    def read(cls, reader: JsonReader) -> "WantedFile":
-        return cls(
-            id=reader.text("id", limit=100),
-            name=reader.prose("name", limit=_LONGEST_NAME),
-            size=reader.integer("size"),
-            sha256=reader.prose("sha256", limit=64),
-            length=reader.integer("length", most=LARGEST_PIECE),
-            text=reader.flag("text"),
-        )
 
 
 @frozen
@@ -55,8 +27,8 @@ class OfferedFile:
     @classmethod
     def read(cls, reader: JsonReader) -> "OfferedFile":
         return cls(
-            name=reader.prose("name", limit=_LONGEST_NAME),
-            architecture=reader.prose("architecture", "", limit=_LONGEST_NAME),
+            name=reader.prose("name", limit=LONGEST_NAME),
+            architecture=reader.prose("architecture", "", limit=LONGEST_NAME),
             size=reader.integer("size"),
             sha256=reader.prose("sha256", limit=64),
         )
@@ -107,10 +79,10 @@ class OfferedJob:
         files = reader.objects("files", lambda file: (WantedFile.read(file), file.flag("missing")))
         return cls(
             job=reader.integer("job"),
-            package=reader.prose("package", limit=_LONGEST_NAME),
-            version=reader.prose("version", limit=_LONGEST_NAME),
-            submitter=reader.prose("submitter", limit=_LONGEST_NAME),
-            arches=tuple(printable(arch)[:_LONGEST_NAME] for arch in reader.texts("arches", most=100)),
+            package=reader.prose("package", limit=LONGEST_NAME),
+            version=reader.prose("version", limit=LONGEST_NAME),
+            submitter=reader.prose("submitter", limit=LONGEST_NAME),
+            arches=tuple(printable(arch)[:LONGEST_NAME] for arch in reader.texts("arches", most=100)),
             size=reader.integer("size"),
             files=tuple(file for file, _ in files),
             missing=tuple(file for file, missing in files if missing),
@@ -133,7 +105,7 @@ class Offers:
     @classmethod
     def read(cls, reader: JsonReader) -> "Offers":
         return cls(
-            reader.prose("target", limit=_LONGEST_NAME),
+            reader.prose("target", limit=LONGEST_NAME),
             reader.flag("auto"),
             tuple(reader.objects("jobs", OfferedJob.read)),
         )

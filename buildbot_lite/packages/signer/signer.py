@@ -18,7 +18,8 @@ from ...errors import InputError, MessageError
 from ...model.json_reader import JsonReader
 from ..keys.openpgp import Signature
 from ..keys.signature_ids import id_of
-from .offered import LARGEST_PIECE, OfferedJob, Offers, WantedFile
+from ..keys.wanted_file import LARGEST_PIECE, WantedFile
+from .offered import OfferedJob, Offers
 from .signable import described, is_index
 
 MOST_AT_ONCE = 6 << 20

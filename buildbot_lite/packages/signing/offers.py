@@ -145,7 +145,7 @@ class JobOffers:
         wanted = [self._wanted(id) for id in ids]
         if sum(each.length for each in wanted) > MOST_CONTENTS:
             raise RefusedError(f"That is more than {MOST_CONTENTS} bytes at a time.")
-        found: dict[str, bytes] = await self._farm.in_thread(lambda: {each.id: each.read() for each in wanted})
+        found: dict[str, bytes] = await self._farm.in_thread(lambda: {each.id: each.contents() for each in wanted})
         return found
 
     async def give(self, signatures: Mapping[str, bytes]) -> None:

@@ -253,5 +253,5 @@ class SignedFiles:
 
 
 def _check(key: TargetKey, each: ToSign, signature: bytes) -> None:
-    if key.check_signature(each.read(), signature, each.name).kind != (TEXT if each.text else BINARY):
+    if key.check_signature(each.contents(), signature, each.name).kind != (TEXT if each.text else BINARY):
         raise InputError(f"The signature of {each.name} is of the wrong kind, of text or of bytes.")

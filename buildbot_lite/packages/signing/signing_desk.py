@@ -22,7 +22,6 @@ from ..keys.openpgp import LARGEST_SIGNATURE
 from .offers import Offer
 from .signing_jobs import MOST_JOBS
 from .signing_round import SigningRound
-from .wanted_signatures import ToSign
 
 Answer = Mapping[str, Any]
 
@@ -102,7 +101,7 @@ async def _give(target: SignedTarget, question: JsonReader) -> Answer:
 
 async def _prepare(target: SignedTarget, question: JsonReader) -> Answer:
     wanted = await target.round.prepare(jobs_of(question) or ())
-    files = [{**_file_document(each), "contents": b64encode(each.read()).decode()} for each in wanted]
+    files = [{**each.document, "contents": b64encode(each.contents()).decode()} for each in wanted]
     return {"files": files, "jobs": list(target.round.prepared)}
 
 
@@ -167,7 +166,7 @@ def _job_document(offer: Offer) -> dict[str, Any]:
         "submitter": job.submitter,
         "arches": [each.architecture for each in job.built],
         "size": offer.size,
-        "files": [{**_file_document(each), "missing": each.id in missing} for each in offer.wanted],
+        "files": [{**each.document, "missing": each.id in missing} for each in offer.wanted],
         "packages": [
             {"name": file.name, "architecture": file.architecture, "size": size, "sha256": file.sha256}
             for file, size in offer.packages
@@ -179,14 +178,3 @@ def _job_document(offer: Offer) -> dict[str, Any]:
 
 def _source_document(source: Input) -> dict[str, Any]:
     return {"name": source.name, "size": source.length, "sha256": source.sha256}
-
-
-def _file_document(each: ToSign) -> dict[str, Any]:
-    return {
-        "id": each.id,
-        "name": each.name,
-        "size": each.size,
-        "sha256": each.sha256,
-        "length": each.length,
-        "text": each.text,
-    }

@@ -13,6 +13,7 @@ from ...errors import InputError
 from ..keys.openpgp import armored_signature
 from ..keys.signature_ids import id_of
 from ..keys.verification import TargetKey
+from ..keys.wanted_file import WantedFile
 from ..records.results import JobResults, ResultFile
 from .release_signature import in_release, text_to_sign
 from .rpm_signature import header_to_sign
@@ -23,21 +24,12 @@ RELEASE = "Release"
 
 
 @frozen
-class ToSign:
+class ToSign(WantedFile):
     """
-    One signature that is needed.
-
-    *id*: as in `id_of`.  *name*, *size*, *sha256*: of the whole file.  *length*: bytes that are signed.  *text*:
-    whether the signature is one of text.  *read*: returns the bytes to be signed.
+    A wanted signature at the farm.  *contents*: returns the bytes to be signed.
     """
 
-    id: str
-    name: str
-    size: int
-    sha256: str
-    length: int
-    text: bool
-    read: Callable[[], bytes]
+    contents: Callable[[], bytes]
 
 
 def of_package(results: JobResults, file: ResultFile) -> ToSign:
@@ -53,7 +45,7 @@ def of_package(results: JobResults, file: ResultFile) -> ToSign:
         file.sha256,
         len(header),
         text=False,
-        read=partial(_header, path, file.name),
+        contents=partial(_header, path, file.name),
     )
 
 
@@ -66,7 +58,7 @@ def of_index(name: str, contents: bytes) -> Sequence[ToSign]:
     wanted = [(contents, False), *([(text_to_sign(contents), True)] if name == RELEASE else [])]
     digest = sha256(contents).hexdigest()
     return [
-        ToSign(id_of(data, text=text), name, len(contents), digest, len(data), text=text, read=partial(bytes, data))
+        ToSign(id_of(data, text=text), name, len(contents), digest, len(data), text=text, contents=partial(bytes, data))
         for data, text in wanted
     ]
 
@@ -81,10 +73,10 @@ def checked_files(name: str, contents: bytes, signatures: Mapping[str, bytes], k
         signature = signatures.get(each.id)
         if signature is None:
             raise InputError(f"A signature of {name} is missing.")
-        checked = key.check_signature(each.read(), signature, name)
+        checked = key.check_signature(each.contents(), signature, name)
         if each.text:
             files["InRelease"] = in_release(contents, checked)
-            if key.check_signed_text(files["InRelease"], "InRelease").removesuffix(b"\n") != each.read():
+            if key.check_signed_text(files["InRelease"], "InRelease").removesuffix(b"\n") != each.contents():
                 raise InputError(f"The signature of {name} is of another text.")
         else:
             files["Release.gpg" if name == RELEASE else f"{name}.asc"] = armored_signature(checked.data)
