@@ -36,6 +36,7 @@ from ..master.config.schedulers import SKIPPED, Submit
 from ..master.scheduling.submission import NO_INPUT, SubmissionInput, Submissions
 from ..master.scheduling.submit_limits import Admission
 from ..model.display import file_name, printable
+from ..model.input_kinds import name_of_stdin
 from ..model.json_reader import encode
 from ..model.patch_base import PatchBase
 from ..status.following import LogFollower
@@ -308,13 +309,6 @@ async def raising(error: BuildbotLiteError) -> int:
     Work that fails with *error*, for `report_end`.
     """
     raise error
-
-
-def name_of_stdin(kind: str) -> str:
-    """
-    The name of an input of *kind* (patch, tar or file) that came on standard input, so that nobody named it.
-    """
-    return f"stdin.{kind}"
 
 
 def _skipped(submitted: SubmittedBuildset) -> Mapping[str, str]:

@@ -13,8 +13,8 @@ import re
 from collections.abc import Callable
 
 from ..master.grants.verbs import CONTROL, FARM
-from ..master.slaves.member import clock_time
 from ..model import holder_name
+from ..model.display import clock_time
 from ..storage.records.grants import SESSION_OF, Grant
 from .web_codes import SESSION, CodeTerms
 

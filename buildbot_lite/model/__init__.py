@@ -4,7 +4,7 @@ Values and pure functions, without Twisted and without input or output.
 ``change``         a change to source code, and ``change_view``: its form for functions in master.cfg
 ``code_owner``     whose code runs: the user's, ours, or a library's
 ``command_lines``  how commands of a build are shown
-``display``        printable forms of untrusted text
+``display``        printable forms of untrusted text, and of times
 ``estimates``      how long builds take, and when waiting ones start
 ``extension``      a service of a higher package in a running master
 ``git_refs``       names of git references

@@ -1,5 +1,5 @@
 """
-Printable forms of untrusted text.
+Printable forms of untrusted text, and of times.
 
 Names, sentences and reasons come from slaves, submitters and builds.  Printed unchanged, they could send escape
 sequences to a terminal, reverse the direction of a line (U+202E), or end a line and forge the next one.  All code that
@@ -7,6 +7,8 @@ shows such a text (log, remarks, tables, refusals) or names a file after it uses
 
 A character that cannot be printed becomes "?", so that readers notice it.
 """
+
+from datetime import datetime
 
 LONGEST = 2000
 """The most characters of an untrusted text that are shown."""
@@ -43,6 +45,13 @@ def by_number(label: str) -> tuple[str, int]:
     builder, _, number = label.rpartition("/")
     is_number = number.isascii() and number.isdigit()
     return (builder, int(number)) if is_number else (label, 0)
+
+
+def clock_time(when: float) -> str:
+    """
+    *when*, in seconds since 1970, as local date and time.
+    """
+    return datetime.fromtimestamp(when).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def file_name(text: str) -> str:

@@ -1,5 +1,5 @@
 """
-The kinds of inputs that are submitted for builds, recognised by their beginnings.
+The kinds of inputs that are submitted for builds: recognised by their beginnings, and named.
 """
 
 from ..errors import InputError
@@ -21,3 +21,10 @@ def check_input(kind: str, head: bytes) -> None:
             raise InputError("The submission is not a patch: it has no line that begins with 'diff ' or '--- '.")
     elif kind == "tar" and not (head.startswith(_COMPRESSIONS) or head[257:262] == b"ustar"):
         raise InputError("The submission is not a tar archive, plain or compressed with gzip, bzip2 or xz.")
+
+
+def name_of_stdin(kind: str) -> str:
+    """
+    The name of an input of *kind* (patch, tar or file) that came on standard input, so that nobody named it.
+    """
+    return f"stdin.{kind}"

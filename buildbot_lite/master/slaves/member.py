@@ -3,12 +3,12 @@ One slave in the registry: its configuration, its session and its state.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from attrs import define, field, frozen
 
 from ...model import wait_reasons
+from ...model.display import clock_time
 from ...model.machines import ARCH, architectures_of
 from ...model.wait_reasons import WaitReason
 from ..config.objects import BuilderConfig, BuildSlave
@@ -91,10 +91,3 @@ class Member:
         if any(each in wanted for each in architectures_of(machine)):
             return None
         return wait_reasons.other_machine(self.name, machine, wanted)
-
-
-def clock_time(when: float) -> str:
-    """
-    *when*, in seconds since 1970, as local date and time.
-    """
-    return datetime.fromtimestamp(when).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -8,8 +8,8 @@ from functools import partial
 from attrs import evolve, frozen
 from sqlalchemy import Connection
 
-from ...control.submissions import name_of_stdin
 from ...errors import FileError, InputError, RefusedError
+from ...model.input_kinds import name_of_stdin
 from ...storage.records import buildsets, inputs
 from ...storage.records.inputs import Input
 from ..building.steps import SINGLE_FILE
