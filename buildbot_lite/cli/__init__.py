@@ -19,8 +19,8 @@ The command ``buildbot-lite``.
     live        watch: live_documents (what is asked), live_views (what a screen shows of it), live_layout, live_screen,
                 live_keys, live_navigation, line_columns, coloured_tail
     package     package build: package_words, package_files, package_git, package_chain
-    package_*   package_jobs (list, show, kill, …), package_rebuild, package_signing (sign, push), package_shell
-                (shell; shell_terminal is its terminal)
+    package_*   package_jobs (list, show, kill, …), package_fetch, package_rebuild, package_signing (sign, push),
+                package_shell (shell; shell_terminal is its terminal)
 
     arguments   parameter types: numbers of builds, properties, times; build_names: BUILDER/NUMBER
     connection  questions to a running master, over its admin FURL

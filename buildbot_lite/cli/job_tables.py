@@ -71,6 +71,7 @@ def job(document: Document) -> RenderableType:
         ("after", f"job {document['after']}" if document.get("after") else ""),
         ("made from", _origin(document.get("origin"))),
         ("scratch", "its packages enter no repository" if document["scratch"] else ""),
+        ("files", _fetching(document)),
         *(("kept root", _kept_root(document["job"], each)) for each in document["arches"] if each.get("kept_until")),
     ]
     arches = [
@@ -90,6 +91,14 @@ def job(document: Document) -> RenderableType:
         *part("Architectures", table(("architecture", "state", "build", "slave", "took", ""), arches), arches),
         *part("States", table(("state", "since", "for"), _spans(document)), document["history"]),
     )
+
+
+def job_files(document: Sequence[Document]) -> RenderableType:
+    """
+    The files of a job.
+    """
+    rows = [(each["architecture"], each["name"], each["length"], each["sha256"]) for each in document]
+    return table(("architecture", "name", "bytes", "sha256"), rows)
 
 
 def targets(document: Sequence[Document]) -> RenderableType:
@@ -153,6 +162,14 @@ def _reason(job: Document) -> str:
     """
     waits = [each["reason"] for each in job["arches"] if each["state"] == "waiting" and each["reason"]]
     return job["reason"] or (waits[0] if waits else "")
+
+
+def _fetching(job: Document) -> str:
+    """
+    How to get what was built.
+    """
+    built = any(each["state"] == "done" for each in job["arches"])
+    return f"to fetch them: buildbot-lite package fetch {job['job']}" if built else ""
 
 
 def _origin(origin: Document | None) -> str:

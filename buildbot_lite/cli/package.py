@@ -17,6 +17,7 @@ from .commands import Commands
 from .connection import FarmClient, FarmCommand
 from .output import note
 from .package_chain import built_in_order, check_chain
+from .package_fetch import fetch
 from .package_files import examine_again, packages_of, submittable
 from .package_git import built_of_git
 from .package_rebuild import rebuild
@@ -106,5 +107,5 @@ def _checked(opened: ExitStack, paths: Sequence[str]) -> IO[bytes]:
     return file
 
 
-for command in (*package_jobs.commands.commands.values(), rebuild, shell, *SIGNING_COMMANDS):
+for command in (*package_jobs.commands.commands.values(), fetch, rebuild, shell, *SIGNING_COMMANDS):
     package.add_command(command)

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from .build_tables import build, builds, last_good
 from .cells import Date, Document, build_name, duration, plain, result_text, short_sources, time_to_come
-from .job_tables import job, jobs, targets
+from .job_tables import job, job_files, jobs, targets
 from .layout import part, table
 
 
@@ -212,6 +212,7 @@ TABLES: Mapping[str, Callable[[Any], RenderableType]] = {
     "kept": kept,
     "jobs": jobs,
     "job": job,
+    "job-files": job_files,
     "targets": targets,
 }
 """By the name of the document."""

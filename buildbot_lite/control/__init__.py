@@ -5,6 +5,7 @@ The objects that holders of FURLs call.
 ``admin``           questions about builds, and the dispatch of all questions
 ``admin_grants``    questions about grants; likewise ``admin_slaves``, ``admin_changes``, ``admin_marks``
 ``questions``       questions that packages above the master answer
+``rights``          which strings permit which question, and the refusal that names the right one
 ``log_tails``       the question for the end of a step's log
 ``followers``       a client that follows a log, in the forms that the senders of logs need
 ``submissions``     submitting a build, watching a request

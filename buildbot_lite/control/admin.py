@@ -6,19 +6,17 @@ Followed output arrives in chunks.  The first byte of a chunk is `OUT` for the r
 """
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, ClassVar, NoReturn, TypeVar
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
 
 from attrs import Factory, field, frozen
 from sqlalchemy import Connection
-from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from ..deferreds import background
 from ..errors import (
     ConfigError,
-    LinkLostError,
     NotFoundError,
     RefusedError,
 )
@@ -38,16 +36,17 @@ from ..status.log_output import (
 )
 from ..storage.records import history
 from ..storage.records.builds import Build
-from ..wire.control import CHUNKS_IN_ORDER, NO_SHELL, Follower
+from ..wire.control import NO_SHELL, Follower
 from ..wire.limits.account import Account
 from ..wire.shells import OpenShell, ShellTerminal
 from .admin_changes import ChangeAdmin
 from .admin_grants import GrantAdmin
 from .admin_marks import BuildMarks
 from .admin_slaves import SlaveAdmin
-from .followers import FramedClient, OneAtATime
+from .followers import FramedClient, followed
 from .log_tails import LogTails
-from .questions import QuestionDesk, questions_of
+from .questions import QuestionDesk, questions_of, sendings_of
+from .rights import not_permitted, verbs_for
 from .web_answers import WebAnswers
 from .web_codes import WebCodes
 
@@ -88,17 +87,18 @@ class AdminDesk:
         return self.account.answered(question, self._ask)
 
     def follow(self, question: Answer, follower: Follower) -> Deferred[Answer]:
-        reader = JsonReader(dict(question), "question")
-        client = FramedClient(follower if reader.flag(CHUNKS_IN_ORDER, default=False) else OneAtATime(follower))
-        sending = Deferred.fromCoroutine(self._counted(reader, client))
-        follower.when_lost(sending.cancel)
-        return sending.addErrback(_link_lost_if_cancelled)
+        if self.others is not None and str(question.get("follow")) in sendings_of(self.farm):
+            return self.others.follow(question, follower)
+        return followed(question, follower, self.account, self._follow)
 
     def open_shell(self, question: Answer, terminal: ShellTerminal) -> Deferred[OpenShell]:
         return fail(RefusedError(NO_SHELL)) if self.others is None else self.others.open_shell(question, terminal)
 
-    async def _ask(self, question: JsonReader) -> Answer:
-        answers = {
+    def answers(self) -> Mapping[str, Callable[[JsonReader], Awaitable[Answer]]]:
+        """
+        The questions of the farm's own, each with the method that answers it.
+        """
+        return {
             "status": self._status,
             "queue": self._queue,
             "slaves": self._slaves,
@@ -120,8 +120,10 @@ class AdminDesk:
             **WebAnswers(self.farm, self.may, self.by_grant, self.codes).answers(),
             **LogTails(self.farm, self._read).answers(),
         }
+
+    async def _ask(self, question: JsonReader) -> Answer:
         command_text = question.text("ask", limit=40)
-        answer = answers.get(command_text)
+        answer = self.answers().get(command_text)
         if answer is None and self.others is not None and command_text in questions_of(self.farm):
             return await self.others.answer(question)
         if answer is None:
@@ -131,20 +133,21 @@ class AdminDesk:
             raise RefusedError(f"{obstacle}  Nothing was changed.  Repeat the command when the database works.")
         return await answer(question)
 
-    async def _counted(self, question: JsonReader, client: FramedClient) -> Answer:
-        with self.account.following():
-            return await self._follow(question, client)
-
-    async def _follow(self, question: JsonReader, client: FramedClient) -> Answer:
-        senders = {
+    def senders(self) -> Mapping[str, Callable[[JsonReader, FramedClient], Awaitable[Answer]]]:
+        """
+        What can be followed, each with the method that sends it.
+        """
+        return {
             "request": self._request,
             "log": self._log,
             "artifact": self._artifact,
             "idle": self._idle,
             "farm": self._news,
         }
+
+    async def _follow(self, question: JsonReader, client: FramedClient) -> Answer:
         watched = question.text("follow", limit=40)
-        send = senders.get(watched)
+        send = self.senders().get(watched)
         if send is None:
             raise _unknown()
         self._check(watched)
@@ -152,7 +155,7 @@ class AdminDesk:
 
     def _check(self, name: str) -> None:
         if self.may is not None and name not in self.may:
-            raise RefusedError(f"This string does not permit {name!r}.  Ask the farm's admin for one that does.")
+            raise not_permitted(self.farm, name, verbs_for(name))
 
     # Answers.
 
@@ -334,12 +337,6 @@ class AdminDesk:
 
 def _place(place: JsonReader) -> WaitingPlace:
     return WaitingPlace(place.integer("request"), place.integer("position", LARGEST_POSITION, most=LARGEST_POSITION))
-
-
-def _link_lost_if_cancelled(failure: Failure) -> NoReturn:
-    if failure.check(CancelledError):
-        raise LinkLostError
-    failure.raiseException()
 
 
 def _difference(before: Collection[str], after: Collection[str]) -> dict[str, Any]:

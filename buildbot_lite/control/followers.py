@@ -2,10 +2,19 @@
 The client of an admin's question that follows a log, in the forms that the senders of logs need.
 """
 
-from attrs import frozen
-from twisted.internet.defer import Deferred, DeferredLock
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NoReturn
 
-from ..wire.control import Follower
+from attrs import frozen
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.python.failure import Failure
+
+from ..errors import LinkLostError
+from ..model.json_reader import JsonReader
+from ..wire.control import CHUNKS_IN_ORDER, Follower
+from ..wire.limits.account import Account
+
+Answer = Mapping[str, Any]
 
 OUT = b"1"
 ERR = b"2"
@@ -45,3 +54,31 @@ class FramedClient:
 
     def when_writable(self) -> Deferred[None]:
         return self.follower.when_writable()
+
+
+def followed(
+    question: Answer,
+    follower: Follower,
+    account: Account,
+    send: Callable[[JsonReader, FramedClient], Awaitable[Answer]],
+) -> Deferred[Answer]:
+    """
+    Have *send* answer *question*, with chunks to *follower* before the answer, and end it when the client is lost.
+    *account*: its limit of followers applies.
+    """
+    reader = JsonReader(dict(question), "question")
+    client = FramedClient(follower if reader.flag(CHUNKS_IN_ORDER, default=False) else OneAtATime(follower))
+
+    async def counted() -> Answer:
+        with account.following():
+            return await send(reader, client)
+
+    sending = Deferred.fromCoroutine(counted())
+    follower.when_lost(sending.cancel)
+    return sending.addErrback(_link_lost_if_cancelled)
+
+
+def _link_lost_if_cancelled(failure: Failure) -> NoReturn:
+    if failure.check(CancelledError):
+        raise LinkLostError
+    failure.raiseException()

@@ -6,20 +6,23 @@ A question says whose FURLs permit it.  The answer gets the grant of the FURL, a
 see and change.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from attrs import field, frozen
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred
 
 from ..errors import RefusedError
 from ..master.farm import Farm
 from ..master.grants.verbs import ADMIN
 from ..model.json_reader import JsonReader
+from ..status.send_window import Client, SendWindow
 from ..storage.records.grants import Grant
 from ..wire.control import NO_SHELL, Follower
 from ..wire.limits.account import Account
 from ..wire.shells import OpenShell, ShellTerminal
+from .followers import FramedClient, followed
+from .rights import not_permitted, verbs_for
 
 Answer = Mapping[str, Any]
 
@@ -30,12 +33,14 @@ class Question:
     A question with a *name*, and the *answer* to it for the holder of a grant.
 
     *verbs*: those whose FURLs permit it, beside those of admins.  *changes*: whether the answer changes the records.
+    *elsewhere*: the verbs whose FURLs lead to other objects that answer it, too.
     """
 
     name: str
     answer: Callable[[Grant, JsonReader], Awaitable[Answer]]
     verbs: frozenset[str] = frozenset()
     changes: bool = False
+    elsewhere: frozenset[str] = frozenset()
 
 
 @runtime_checkable
@@ -45,6 +50,30 @@ class AnsweringExtension(Protocol):
     """
 
     def questions(self) -> Sequence[Question]:
+        """
+        All of them, with names that no other has.
+        """
+
+
+@frozen(kw_only=True)
+class Sending:
+    """
+    A question whose answer is sent in chunks: *send* gets the window through which all of it goes, and returns the
+    answer after the last chunk.  The rest is as in `Question`.
+    """
+
+    name: str
+    send: Callable[[Grant, JsonReader, SendWindow], Awaitable[Answer]]
+    verbs: frozenset[str] = frozenset()
+
+
+@runtime_checkable
+class SendingExtension(Protocol):
+    """
+    An extension of the farm that sends files.
+    """
+
+    def sendings(self) -> Sequence[Sending]:
         """
         All of them, with names that no other has.
         """
@@ -73,21 +102,42 @@ def questions_of(farm: Farm) -> Mapping[str, Question]:
     return {question.name: question for each in answering for question in each.questions()}
 
 
+def sendings_of(farm: Farm) -> Mapping[str, Sending]:
+    """
+    What extensions of *farm* send, by name.
+    """
+    sending = [each for each in farm.extensions.values() if isinstance(each, SendingExtension)]
+    return {each.name: each for extension in sending for each in extension.sendings()}
+
+
+def _no_output(client: Client, holder: Hashable) -> SendWindow:
+    raise RefusedError("This string has nothing to follow.")
+
+
 @frozen
 class QuestionDesk:
     """
-    Answers the questions of extensions for the holder of *grant*: the role `wire.control.Control`.
+    Answers the questions of extensions for the holder of *grant*: the role `wire.control.Control`.  *output_to*: as
+    that of `LogFollower`.
     """
 
     farm: Farm
     grant: Grant
     account: Account = field(factory=Account)
+    output_to: Callable[[Client, Hashable], SendWindow] = _no_output
 
     def ask(self, question: Answer) -> Deferred[Answer]:
         return self.account.answered(question, self.answer)
 
     def follow(self, question: Answer, follower: Follower) -> Deferred[Answer]:
-        return fail(RefusedError("This string has nothing to follow."))
+        return followed(question, follower, self.account, self._send)
+
+    async def _send(self, reader: JsonReader, client: FramedClient) -> Answer:
+        name = reader.text("follow", limit=40)
+        sending = sendings_of(self.farm).get(name)
+        self._check(name, sending)
+        assert sending is not None
+        return await sending.send(self.grant, reader, self.output_to(client, self.account))
 
     def open_shell(self, question: Answer, terminal: ShellTerminal) -> Deferred[OpenShell]:
         return self.account.answered(question, lambda reader: self._opened(reader, terminal))
@@ -104,8 +154,17 @@ class QuestionDesk:
         """
         name = reader.text("ask", limit=40)
         question = questions_of(self.farm).get(name)
-        if question is None or (self.grant.verb != ADMIN and self.grant.verb not in question.verbs):
-            raise RefusedError(f"This string does not permit {name!r}.  Ask the farm's admin for one that does.")
+        self._check(name, question)
+        assert question is not None
         if question.changes and (obstacle := self.farm.records.obstacle) is not None:
             raise RefusedError(f"{obstacle}  Nothing was changed.  Repeat the command when the database works.")
         return await question.answer(self.grant, reader)
+
+    def _check(self, name: str, permitted: Question | Sending | None) -> None:
+        """
+        Raise a `RefusedError` if the grant does not permit the question *name*; None: no extension answers it.
+        """
+        verbs: Collection[str] = verbs_for(name) if permitted is None else permitted.verbs
+        if permitted is None or (self.grant.verb != ADMIN and self.grant.verb not in verbs):
+            elsewhere = permitted.elsewhere if isinstance(permitted, Question) else frozenset()
+            raise not_permitted(self.farm, name, [*elsewhere, *verbs])

@@ -42,6 +42,7 @@ from ..model.patch_base import PatchBase
 from ..status.following import LogFollower
 from ..storage.inputs import InputStore
 from ..storage.records.requests import SubmittedBuildset
+from ..wire.control import Follower
 from ..wire.flapp import ANSWERS_NOTHING, TAKES_A_FILE, TAKES_NO_FILE, TAKES_NO_PATCH
 from ..wire.flapp_roles import REFUSED_INPUT, Read, StdinFeed, Watcher
 from ..wire.limits.account import Account
@@ -130,6 +131,11 @@ class SubmitTarget:
         if self._others is None:
             return fail(WrongVerbError(ANSWERS_NOTHING))
         return self._others.ask(question)
+
+    def follow(self, question: Mapping[str, Any], follower: Follower) -> Deferred[Mapping[str, Any]]:
+        if self._others is None:
+            return fail(WrongVerbError(ANSWERS_NOTHING))
+        return self._others.follow(question, follower)
 
     def _begin(
         self,

@@ -32,28 +32,10 @@ from ..wire.flapp import FlappService
 from .admin import AdminDesk
 from .changes import Binding, ChangeIntake, ChangeTarget, LineIntake
 from .questions import QuestionDesk
+from .rights import MAY_CONTROL, MAY_LOOK
 from .submissions import SubmitTarget, WatchTarget
 from .web_codes import WebCodes
 from .webhooks import WebhookIntake
-
-MAY_LOOK = frozenset(
-    {"status", "queue", "slaves", "builders", "builds", "build", "artifacts", "request", "log", "artifact", "kept"}
-    | {"schedulers", "changes", "first-bad", "tail", "farm", "www", "me", "redeem", "end-sessions", "metrics"}
-)
-"""The questions that a FURL to watch the farm permits."""
-MAY_CONTROL = MAY_LOOK | {
-    "force",
-    "force-forms",
-    "rebuild",
-    "cancel",
-    "pause",
-    "drain",
-    "keep",
-    "unkeep",
-    "sendchange",
-    "sign-out",
-}
-"""The questions that a FURL to control the farm permits."""
 
 
 def granted_verbs(farm: Farm) -> Sequence[Verb]:
@@ -63,12 +45,17 @@ def granted_verbs(farm: Farm) -> Sequence[Verb]:
     designating = _Designating(farm)
     exposing = _Exposing(farm)
     return (
-        Verb(SUBMIT, exposing.submission, designating.submission, has_limits=True),
-        Verb(CHANGE, exposing.changes, designating.changes, has_limits=True),
+        Verb(SUBMIT, exposing.submission, designating.submission, has_limits=True, takes="BUILDER"),
+        Verb(CHANGE, exposing.changes, designating.changes, has_limits=True, takes="REPOSITORY"),
         Verb(WATCH, exposing.watched, designating.watched, counts_lookups=True),
         Verb(CONTROL, exposing.desk(MAY_CONTROL), designating.farm(CONTROL), preauth=True, counts_lookups=True),
         Verb(ADMIN, exposing.desk(None), designating.farm(ADMIN), preauth=True, counts_lookups=True),
-        *[verb for each in farm.extensions.values() if isinstance(each, GrantingExtension) for verb in each.verbs()],
+        *[
+            verb
+            for each in farm.extensions.values()
+            if isinstance(each, GrantingExtension)
+            for verb in each.verbs(exposing.questions)
+        ],
     )
 
 
@@ -78,9 +65,9 @@ class GrantingExtension(Protocol):
     An extension of the farm with verbs of its own.
     """
 
-    def verbs(self) -> Sequence[Verb]:
+    def verbs(self, expose: Expose) -> Sequence[Verb]:
         """
-        All of them.
+        All of them.  *expose*: makes an object that answers and sends what extensions permit the grant's holder.
         """
 
 
@@ -113,7 +100,7 @@ class _Exposing:
             store=self._farm.inputs,
             follower=self._follower,
             account=revocable.account,
-            others=QuestionDesk(self._farm, grant, revocable.account),
+            others=self._questions(grant, revocable),
         )
         return FlappService(submitting, revocable)
 
@@ -145,7 +132,7 @@ class _Exposing:
         """
 
         def expose(grant: Grant, revocable: Revocable) -> Exposed:
-            others = QuestionDesk(self._farm, grant, revocable.account)
+            others = self._questions(grant, revocable)
             desk = AdminDesk(
                 self._farm,
                 self._follower,
@@ -160,6 +147,15 @@ class _Exposing:
             return ExposedControl(desk, revocable)
 
         return expose
+
+    def questions(self, grant: Grant, revocable: Revocable) -> Exposed:
+        """
+        The questions of extensions, and nothing else.
+        """
+        return ExposedControl(self._questions(grant, revocable), revocable)
+
+    def _questions(self, grant: Grant, revocable: Revocable) -> QuestionDesk:
+        return QuestionDesk(self._farm, grant, revocable.account, self._follower.output_to)
 
 
 class _Designating:

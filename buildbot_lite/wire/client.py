@@ -184,7 +184,10 @@ class SubmitClient:
     async def _submit(self, data: IO[bytes], take: Take, method: str, **more: bytes) -> int:
         reference = await _resolved(self._tub, self._furl)
         if reference.tracker.interfaceName != RISubmission.__remote_name__:
-            raise WrongVerbError("This string permits no submission.")
+            raise WrongVerbError(
+                "This string permits no submission.  Ask the farm's admin for one that does: buildbot-lite grant "
+                "submit BUILDER"
+            )
         watcher = _ExposedWatcher(take)
         reference.tracker.broker.link.when_lost(watcher.lost)
         try:
@@ -262,7 +265,7 @@ async def control_connection(reactor: IReactorTime, furl: str) -> AsyncIterator[
         if reference.tracker.interfaceName not in (RIControl.__remote_name__, RISubmission.__remote_name__):
             raise WrongVerbError(
                 "This string is not for the buildbot-lite command, which takes private/admin.furl of a master's "
-                "directory.  A watch string is for: buildbot-lite follow"
+                "directory, or one that buildbot-lite grant watch or grant control made."
             )
         yield RemoteControl(reference)
 

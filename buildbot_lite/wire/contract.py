@@ -36,10 +36,10 @@ only when all of it is in memory, while bytes and integers are bounded as they a
 
     master                                         buildbot-lite (the command)
     RISubmission <-- submit_patch(watcher, base) · submit_file(watcher)
-                     submit_with(watcher, options) · ask(question)
+                     submit_with(watcher, options)
     RISubmission <-- watch(watcher) · watch_request(watcher, request)
                -- stdout(data) · stderr(data) · done(signal, code) --> RIWatcher
-    RIControl  <-- ask(request) · follow(request, follower)
+    RIControl, RISubmission <-- ask(request) · follow(request, follower)
                -- chunk(data) -----------------------------> RIFollower
                -- answer --------------------------------->
     RIControl  <-- open_shell(request, terminal)
@@ -285,6 +285,17 @@ class RIStdin(RemoteInterface):
         return _Nothing
 
 
+class RIFollower(RemoteInterface):
+    """
+    The ``buildbot-lite`` command that follows a log or the like.
+    """
+
+    __remote_name__ = "RIFollower.buildbot-lite"
+
+    def chunk(data=_Chunk):
+        return _Nothing
+
+
 class RISubmission(RemoteInterface):
     """
     The object of a submission's FURL: both verbs of ``flappclient``, of which each FURL serves one.
@@ -323,6 +334,10 @@ class RISubmission(RemoteInterface):
         # Like ``ask`` of an admin's FURL, about submissions with this one.
         return ByteStringConstraint(LARGEST_ANSWER)
 
+    def follow(request=ByteStringConstraint(LARGEST_QUESTION), follower=RIFollower):
+        # Like ``follow`` of an admin's FURL, about submissions with this one.
+        return ByteStringConstraint(LARGEST_ANSWER)
+
     def not_a_desk():
         return _Nothing
 
@@ -341,17 +356,6 @@ class RIWatcher(RemoteInterface):
         return _Nothing
 
     def done(signal=ChoiceOf(ByteStringConstraint(40), None), exitcode=IntegerConstraint(4)):
-        return _Nothing
-
-
-class RIFollower(RemoteInterface):
-    """
-    The ``buildbot-lite`` command that follows a log or the like.
-    """
-
-    __remote_name__ = "RIFollower.buildbot-lite"
-
-    def chunk(data=_Chunk):
         return _Nothing
 
 

@@ -35,7 +35,7 @@ from .contract import (
     RIStdin,
     RISubmission,
 )
-from .control import answer_bytes, question_from
+from .control import RemoteFollower, answer_bytes, question_from
 from .exposed import Exposed, Revocable
 from .failures import our_error, would_block
 from .flapp_roles import AnsweringSubmission, Askable, StdinFeed, Submission, Watchable
@@ -56,8 +56,8 @@ TAKES_NO_PATCH = (
     "the string of a scheduler that has it."
 )
 ANSWERS_NOTHING = (
-    "This string is not for the buildbot-lite command, which takes private/admin.furl of a master's directory.  A "
-    "watch string is for: buildbot-lite follow"
+    "This string is not for the buildbot-lite command, which takes private/admin.furl of a master's directory, or one "
+    "that buildbot-lite grant watch or grant control made.  The watch string of a request is for: buildbot-lite follow"
 )
 NOT_TO_WATCH = "This string is for submitting.  To follow a submission, use the watch string that it prints."
 
@@ -216,6 +216,11 @@ class FlappService(Exposed):
         if not isinstance(self._local, Askable):
             raise WrongVerbError(ANSWERS_NOTHING)
         return self._local.ask(question_from(request)).addCallback(self.revocable.account.charged(answer_bytes))
+
+    def remote_follow(self, request: bytes, follower: Any) -> Deferred[bytes]:
+        if not isinstance(self._local, Askable):
+            raise WrongVerbError(ANSWERS_NOTHING)
+        return self._local.follow(question_from(request), RemoteFollower(follower)).addCallback(answer_bytes)
 
     def _fed(self, submitting: Deferred[StdinFeed | None]) -> Deferred[Referenceable | None]:
         return submitting.addCallback(lambda feed: None if feed is None else ExposedStdin(feed, self.revocable))

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 from twisted.internet.defer import Deferred
 
 from ..model.patch_base import PatchBase
-from .control import Document
+from .control import Document, Follower
 
 REFUSED_INPUT = "refused_input"
 """
@@ -133,4 +133,9 @@ class Askable(Protocol):
     def ask(self, question: Document) -> Deferred[Document]:
         """
         Fires with the answer, or fails with a refusal.
+        """
+
+    def follow(self, question: Document, follower: Follower) -> Deferred[Document]:
+        """
+        Send chunks to *follower*; fires with the answer after the last one, or fails with a refusal.
         """

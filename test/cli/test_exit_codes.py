@@ -47,6 +47,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "package kill": ("7",),
     "package requeue": ("7",),
     "package finish": ("7",),
+    "package fetch": ("7",),
     "package targets": (),
     "package pause": ("none",),
     "package unpause": ("none",),

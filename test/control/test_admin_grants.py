@@ -12,8 +12,8 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 from buildbot_lite.control.admin import AdminDesk
 from buildbot_lite.control.input_receiver import STALL_TIMEOUT
+from buildbot_lite.control.rights import MAY_CONTROL, MAY_LOOK
 from buildbot_lite.control.submissions import SubmitTarget
-from buildbot_lite.control.verbs import MAY_CONTROL, MAY_LOOK
 from buildbot_lite.errors import (
     DatabaseFullError,
     InputError,

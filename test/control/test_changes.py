@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.control.admin import AdminDesk
 from buildbot_lite.control.change_lines import MOST_CHANGES, Allowed, read_lines
 from buildbot_lite.control.changes import LARGEST, Binding
-from buildbot_lite.control.verbs import MAY_CONTROL, MAY_LOOK
+from buildbot_lite.control.rights import MAY_CONTROL, MAY_LOOK
 from buildbot_lite.errors import BuildbotLiteError, InputError, RevokedError, WrongVerbError
 from buildbot_lite.model.change import Change
 from buildbot_lite.status.following import LogFollower, notify_followers

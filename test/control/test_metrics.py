@@ -5,7 +5,7 @@ Figures about the running master.
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.control.verbs import MAY_LOOK
+from buildbot_lite.control.rights import MAY_LOOK
 from buildbot_lite.master.builds.reactor_lag import INTERVAL, WINDOW, ReactorLag
 from buildbot_lite.master.scheduling import queue as queue_module
 from buildbot_lite.model.histogram import Histogram

@@ -6,7 +6,7 @@ from typing import Any
 
 from buildbot_lite.control import web_answers
 from buildbot_lite.control.admin import AdminDesk
-from buildbot_lite.control.verbs import MAY_LOOK
+from buildbot_lite.control.rights import MAY_LOOK
 from buildbot_lite.control.web_answers import MOST_SLAVES, SlavePools
 from test.master.configurations import ONE
 

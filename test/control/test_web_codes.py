@@ -7,7 +7,7 @@ from typing import Any
 from unittest import mock
 
 from buildbot_lite.control.admin import AdminDesk
-from buildbot_lite.control.verbs import MAY_CONTROL, MAY_LOOK
+from buildbot_lite.control.rights import MAY_CONTROL, MAY_LOOK
 from buildbot_lite.control.web_codes import MOST_CODES, SESSION, VALID_FOR, WRONG_AT_ONCE, WRONG_PER_SECOND, WebCodes
 from buildbot_lite.control.web_sessions import WEB_SESSION
 from buildbot_lite.errors import BuildbotLiteError, DatabaseFullError, LimitError, RefusedError

@@ -11,7 +11,7 @@ from twisted.logger import capturedLogs, formatEvent
 
 from buildbot_lite.cli.create import sample
 from buildbot_lite.control.admin import AdminDesk
-from buildbot_lite.control.verbs import MAY_LOOK
+from buildbot_lite.control.rights import MAY_LOOK
 from buildbot_lite.errors import FileError, RevokedError
 from buildbot_lite.master.grants import web_furls
 from buildbot_lite.storage import schema

@@ -30,7 +30,7 @@ from buildbot_lite.packages.signing import signed_repository
 from buildbot_lite.packages.signing.signing_service import SigningService
 from buildbot_lite.storage.records.grants import Grant
 from buildbot_lite.wire.control import ExposedControl
-from buildbot_lite.wire.exposed import Revocable
+from buildbot_lite.wire.exposed import Exposed, Revocable
 
 from ..needs import needs
 from .keys import GnupgHome
@@ -41,6 +41,10 @@ TARGET = (
     'DebTarget("bookworm", arches=["amd64", "i386", "all"], root=Plain(), version_suffix="+farm1", '
     'sign="{}", sign_key="keys/farm.asc", repo_script="push.sh", repository="r")'
 )
+
+
+def _no_questions(grant: Grant, revocable: Revocable) -> Exposed:
+    raise AssertionError("strings to sign and to push lead to desks of their own")
 
 
 @define
@@ -152,7 +156,7 @@ class SigningServiceCase(JobCase):
         """
         Ask through a string for *verb*.
         """
-        verbs = {each.name: each for each in self.signing().verbs()}
+        verbs = {each.name: each for each in self.signing().verbs(_no_questions)}
         designate = verbs[verb].designate
         assert designate is not None
         object_, name = await designate("bookworm")
@@ -226,7 +230,12 @@ class SigningServiceTests(SigningServiceCase):
             (ADMIN, {"ask": "push"}, RefusedError, "say which one with --target TARGET"),
             (ADMIN, {"ask": "push", "jobs": ["9"]}, NotFoundError, "There is no job 9."),
             (ADMIN, {"ask": "push", "target": "bookwurm"}, NotFoundError, "bookwurm"),
-            (CONTROL, {"ask": "push", "target": "bookworm"}, RefusedError, "does not permit"),
+            (
+                CONTROL,
+                {"ask": "push", "target": "bookworm"},
+                RefusedError,
+                "does not permit",
+            ),
             (CONTROL, {"ask": "sign-offer", "target": "bookworm"}, RefusedError, "does not permit"),
         ):
             error = self.failureResultOf(Deferred.fromCoroutine(self.ask_as(verb, question)), kind)
@@ -286,7 +295,7 @@ class SigningServiceTests(SigningServiceCase):
         """
         Promise 9.7: strings to sign and to push are for one target.
         """
-        verbs = {each.name: each for each in self.signing().verbs()}
+        verbs = {each.name: each for each in self.signing().verbs(_no_questions)}
         for verb in ("sign", "push"):
             designate: Any = verbs[verb].designate
             self.failureResultOf(Deferred.fromCoroutine(designate("bookwurm")), NotFoundError)

@@ -282,6 +282,24 @@ class PlainTests(PackagesCase):
         # The states of the architecture that comes first, with their times.
         told = re.findall(r"(?m)^# (\w+) since [0-9:]{8} UTC$", done.err)
         self.assertEqual(told[:5], ["downloading", "prepping", "building", "uploading", "cleanup"])
+        self._fetch()
+
+    def _fetch(self) -> None:
+        """
+        Promise 9.8: the target's string, with which the job was submitted, fetches what was built of it, and replaces
+        nothing.
+        """
+        furls, got = Path(self.farm.master_directory, "furls"), self.farm.directory / "got"
+        words = ("package", "fetch", "1", self.arch, "--to", str(got), "--furlfile")
+        done = self.farm.command(*words, str(furls / "t.furl"))
+        self.assertEqual(done.code, 0, done)
+        name = f"greet_1.0+farm1_{self.arch}.deb"
+        built = next(self.artifact_directory(f"t-{self.arch}").rglob(name))
+        self.assertEqual((got / self.arch / name).read_bytes(), built.read_bytes())
+        self.assertIn(f"{got / self.arch / name}\n", done.out.decode())
+        again = self.farm.command(*words, str(furls / "t.furl"))
+        self.assertEqual(again.code, 70)
+        self.assertIn("exists already", again.err)
 
     def test_failing(self) -> None:
         """

@@ -45,7 +45,8 @@ class Verb:
     *expose* makes what its FURLs lead to.  *designate*: how ``grant`` hands one out; None: only the farm itself makes
     them.  *has_limits*: uses, rates and sizes can be limited; otherwise only the expiry.  *preauth*: its holders run
     our programs, which prove knowledge of the FURL before TLS (`wire.limits.preauth`).  *counts_lookups*: each lookup
-    is a use; otherwise the designated object counts uses.
+    is a use; otherwise the designated object counts uses.  *takes*: what the admin names after ``grant`` and the verb,
+    for people; "": nothing, because it is about the whole farm.
     """
 
     name: str
@@ -54,3 +55,4 @@ class Verb:
     has_limits: bool = False
     preauth: bool = False
     counts_lookups: bool = False
+    takes: str = ""

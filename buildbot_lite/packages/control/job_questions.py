@@ -13,14 +13,12 @@ from typing import Any
 from attrs import frozen
 from sqlalchemy import Connection
 
-from ...control.questions import Answer, Question, QuestionDesk
+from ...control.questions import Answer, Question
 from ...errors import NotFoundError
 from ...master.farm import Farm
-from ...master.grants.verbs import ADMIN, CONTROL, SUBMIT, WATCH, Verb
+from ...master.grants.verbs import ADMIN, CONTROL, SUBMIT, WATCH, Expose, Verb
 from ...model.json_reader import JsonReader
 from ...storage.records.grants import Grant
-from ...wire.control import ExposedControl
-from ...wire.exposed import Exposed, Revocable
 from ..records import job_lists, job_records
 from ..records.job_documents import of_job, of_target
 from ..records.jobs import Job, JobFilter
@@ -195,20 +193,17 @@ class JobQuestions:
         return document
 
 
-def jobs_verb(farm: Farm, service: JobService) -> Verb:
+def jobs_verb(service: JobService, expose: Expose) -> Verb:
     """
-    The verb of FURLs for all jobs of a target.
+    The verb of FURLs for all jobs of a target.  *expose*: makes what they lead to.
     """
-
-    def expose(grant: Grant, revocable: Revocable) -> Exposed:
-        return ExposedControl(QuestionDesk(farm, grant, revocable.account), revocable)
 
     async def designate(name: str) -> tuple[str, str]:
         if name not in service.targets:
             raise NotFoundError(f"There is no target {name!r:.100} in master.cfg.")
         return name, name
 
-    return Verb(JOBS_VERB, expose, designate, preauth=True, counts_lookups=True)
+    return Verb(JOBS_VERB, expose, designate, preauth=True, counts_lookups=True, takes="TARGET")
 
 
 def _limited(grant: Grant) -> Grant | None:

@@ -5,9 +5,9 @@ shells in roots, and the verbs of FURLs for jobs.
 
 from collections.abc import Sequence
 
-from ...control.questions import Question
+from ...control.questions import Question, Sending
 from ...master.farm import Farm
-from ...master.grants.verbs import Verb
+from ...master.grants.verbs import Expose, Verb
 from ...model.json_reader import JsonReader
 from ...storage.records.grants import Grant
 from ...wire.shells import OpenShell, ShellTerminal
@@ -15,6 +15,7 @@ from ..service.chains import Chains
 from ..service.job_mail import JobMail
 from ..service.job_service import JobService
 from ..service.target_repository import RepositoryOf, no_repository
+from .job_files import JobFiles
 from .job_questions import SHELL_VERB, JobQuestions, jobs_verb
 from .root_shells import RootShells, shell_verb
 
@@ -33,7 +34,8 @@ class PackageJobs:
         self._mail = JobMail(farm)
         self._questions = JobQuestions(farm, self.service)
         self._shells = RootShells(farm, self._questions)
-        self._verbs = (jobs_verb(farm, self.service), shell_verb(farm, self._questions))
+        self._files = JobFiles(farm, self._questions)
+        self._farm = farm
 
     async def start(self) -> None:
         """
@@ -56,7 +58,13 @@ class PackageJobs:
         The questions about jobs and targets.
         """
         about_roots = Question(name="package-root", answer=self._shells.about, verbs=self.shell_verbs)
-        return (*self._questions.questions(), about_roots)
+        return (*self._questions.questions(), *self._files.questions(), about_roots)
+
+    def sendings(self) -> Sequence[Sending]:
+        """
+        The files of jobs.
+        """
+        return self._files.sendings()
 
     async def open_shell(self, grant: Grant, question: JsonReader, terminal: ShellTerminal) -> OpenShell:
         """
@@ -64,8 +72,8 @@ class PackageJobs:
         """
         return await self._shells.open_shell(grant, question, terminal)
 
-    def verbs(self) -> Sequence[Verb]:
+    def verbs(self, expose: Expose) -> Sequence[Verb]:
         """
         The verbs of FURLs for jobs.
         """
-        return self._verbs
+        return jobs_verb(self.service, expose), shell_verb(self._farm, self._questions, expose)

@@ -21,18 +21,16 @@ from sqlalchemy import Connection
 from twisted.internet.defer import TimeoutError as NotInTimeError
 from twisted.logger import Logger
 
-from ...control.questions import Answer, QuestionDesk
+from ...control.questions import Answer
 from ...control.shell_relay import ShellRelay
 from ...deferreds import OneShot, background, shielded
 from ...errors import BuildbotLiteError, MessageError, NotFoundError, RefusedError
 from ...master.farm import Farm
-from ...master.grants.verbs import SUBMIT, Verb
+from ...master.grants.verbs import SUBMIT, Expose, Verb
 from ...model.json_reader import JsonReader
 from ...model.shell_request import ShellRequest, window_size
 from ...storage.records import feed
 from ...storage.records.grants import Grant
-from ...wire.control import ExposedControl
-from ...wire.exposed import Exposed, Revocable
 from ...wire.shells import OpenShell, ShellHost, ShellTerminal
 from .job_questions import SHELL_VERB, JobQuestions, who
 from .kept_roots import KeptRoot, kept_root, shell_host
@@ -156,13 +154,10 @@ class RootShells:
         await self._farm.records.write(write)
 
 
-def shell_verb(farm: Farm, jobs: JobQuestions) -> Verb:
+def shell_verb(farm: Farm, jobs: JobQuestions, expose: Expose) -> Verb:
     """
-    The verb of FURLs for shells in roots of a target.
+    The verb of FURLs for shells in roots of a target.  *expose*: makes what they lead to.
     """
-
-    def expose(grant: Grant, revocable: Revocable) -> Exposed:
-        return ExposedControl(QuestionDesk(farm, grant, revocable.account), revocable)
 
     async def designate(name: str) -> tuple[str, str]:
         target, _, number = name.partition(" ")
@@ -180,7 +175,7 @@ def shell_verb(farm: Farm, jobs: JobQuestions) -> Verb:
             )
         return f"{target} {of.id}", f"{target}, jobs of string {of.id}"
 
-    return Verb(SHELL_VERB, expose, designate, preauth=True, counts_lookups=True)
+    return Verb(SHELL_VERB, expose, designate, preauth=True, counts_lookups=True, takes="TARGET")
 
 
 def _request(kept: KeptRoot, question: JsonReader) -> ShellRequest:

@@ -60,16 +60,19 @@ class SigningDesk:
         return self.account.answered(question, self._ask)
 
     def follow(self, question: Answer, follower: Follower) -> NoReturn:
-        raise self._refusal()
+        raise self._refusal("")
 
     async def _ask(self, question: JsonReader) -> Answer:
-        answer = ANSWERS[self.verb].get(question.text("ask", limit=40))
+        name = question.text("ask", limit=40)
+        answer = ANSWERS[self.verb].get(name)
         if answer is None:
-            raise self._refusal()
+            raise self._refusal(name)
         return await answer(self.target(), question)
 
-    def _refusal(self) -> RefusedError:
-        return RefusedError(f"This string is to {self.verb} packages, and for nothing else.")
+    def _refusal(self, name: str) -> RefusedError:
+        other = next((verb for verb, answers in ANSWERS.items() if name in answers), None)
+        ask = f"  Ask the farm's admin for one that permits it: buildbot-lite grant {other} TARGET" if other else ""
+        return RefusedError(f"This string is to {self.verb} packages, and for nothing else.{ask}")
 
 
 async def _offer(target: SignedTarget, question: JsonReader) -> Answer:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from ...control.questions import Question
 from ...errors import NotFoundError, RefusedError
 from ...master.farm import Farm
-from ...master.grants.verbs import Verb
+from ...master.grants.verbs import Expose, Verb
 from ...model.json_reader import JsonReader
 from ...model.suggestions import there_is_no
 from ...storage.records.grants import Grant
@@ -150,8 +150,8 @@ class SigningService:
         job of it.
         """
         return [
-            Question(name=name, answer=partial(self._answered, answer))
-            for answers in ANSWERS.values()
+            Question(name=name, answer=partial(self._answered, answer), elsewhere=frozenset({verb}))
+            for verb, answers in ANSWERS.items()
             for name, answer in answers.items()
         ]
 
@@ -169,12 +169,14 @@ class SigningService:
             name = job.target
         return await answer(self.signed_target(name), question)
 
-    def verbs(self) -> Sequence[Verb]:
+    def verbs(self, expose: Expose) -> Sequence[Verb]:
         """
         The verbs that an admin may hand out for a target.
         """
         return [
-            Verb(verb, partial(self._exposed, verb), self._designated, preauth=True, counts_lookups=True)
+            Verb(
+                verb, partial(self._exposed, verb), self._designated, preauth=True, counts_lookups=True, takes="TARGET"
+            )
             for verb in (SIGN, PUSH)
         ]
 

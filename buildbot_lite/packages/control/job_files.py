@@ -1,0 +1,100 @@
+"""
+The files that the builds of a job made: packages, ``.buildinfo``, the list of installed packages.
+
+Who may see a job as its submitter, or as a holder of a string for the jobs of its target or for the farm, may have its
+files: they are what was built of the submitted source.  A string for shells does not permit it.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from attrs import frozen
+from sqlalchemy import Connection
+
+from ...control.questions import Answer, Question, Sending
+from ...errors import NotFoundError
+from ...master.farm import Farm
+from ...master.grants.verbs import CONTROL, SUBMIT, WATCH
+from ...model.json_reader import JsonReader
+from ...model.suggestions import did_you_mean
+from ...status.build_documents import of_artifacts, the_artifact
+from ...status.log_output import send_file
+from ...status.send_window import SendWindow
+from ...storage.records import builds
+from ...storage.records.builds import Build
+from ...storage.records.grants import Grant
+from ..records.jobs import Job
+from .job_questions import JOBS_VERB, JobQuestions
+
+VERBS = frozenset({SUBMIT, JOBS_VERB, WATCH, CONTROL})
+
+
+@frozen
+class JobFiles:
+    """
+    The files of jobs on *farm*.  *jobs*: the questions about jobs, which say who may see which.
+    """
+
+    farm: Farm
+    jobs: JobQuestions
+
+    def questions(self) -> Sequence[Question]:
+        """
+        The lists.
+        """
+        return (Question(name="package-files", answer=self._list, verbs=VERBS),)
+
+    def sendings(self) -> Sequence[Sending]:
+        """
+        The contents.
+        """
+        return (Sending(name="package-file", send=self._send, verbs=VERBS),)
+
+    async def _list(self, grant: Grant, question: JsonReader) -> Answer:
+        job = await self.jobs.permitted_job(grant, question)
+        return {"files": await self.farm.records.read(partial(_files, job=job))}
+
+    async def _send(self, grant: Grant, question: JsonReader, output: SendWindow) -> Answer:
+        job = await self.jobs.permitted_job(grant, question)
+        architecture = question.text("architecture", limit=80)
+        name = question.text("name", limit=1024)
+
+        def read(connection: Connection) -> Any:
+            found = _builds(connection, job)
+            if architecture not in found:
+                raise NotFoundError(f"{job.title} has no files for {architecture!r:.100}, but for {', '.join(found)}.")
+            artifacts = _artifacts(connection, found[architecture])
+            if name not in artifacts:
+                raise NotFoundError(
+                    f"{job.title} has no file {name!r:.200} for {architecture}.{did_you_mean(name, artifacts)}"
+                )
+            return the_artifact(connection, found[architecture], artifacts[name]["name"])
+
+        stream = await self.farm.records.read(read)
+        await send_file(os.path.join(self.farm.stream_storage.artifacts, stream.path), output)
+        return {"length": stream.length, "sha256": stream.sha256}
+
+
+def _builds(connection: Connection, job: Job) -> Mapping[str, Build]:
+    """
+    The latest build for each architecture that was built.
+    """
+    found = {each.architecture: builds.get(connection, each.build) for each in job.arches if each.build is not None}
+    return {architecture: build for architecture, build in found.items() if build is not None}
+
+
+def _files(connection: Connection, job: Job) -> list[dict[str, Any]]:
+    return [
+        {"architecture": architecture, "name": name, "length": file["length"], "sha256": file["sha256"]}
+        for architecture, build in _builds(connection, job).items()
+        for name, file in _artifacts(connection, build).items()
+    ]
+
+
+def _artifacts(connection: Connection, build: Build) -> dict[str, Mapping[str, Any]]:
+    """
+    The artifacts of a build, by their names for people: without the directory that all of them are in.
+    """
+    return {each["name"].rpartition("/")[2]: each for each in of_artifacts(connection, build)}
