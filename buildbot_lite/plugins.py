@@ -22,6 +22,7 @@ from .master.config import objects as _objects
 from .master.config import renderable_objects as _renderable_objects
 from .master.config import renderables as _renderables
 from .master.config import schedulers as _schedulers
+from .master.config import submit_scheduler as _submit_scheduler
 from .master.config.change_filter import NOT_A_BRANCH as _NOT_A_BRANCH
 from .master.config.change_filter import ChangeFilter as _ChangeFilter
 from .master.config.force_scheduler import ForceScheduler as _ForceScheduler
@@ -114,7 +115,7 @@ schedulers = Namespace(
     _clock_schedulers.Periodic,
     _ForceScheduler,
     _schedulers.Dependent,
-    _schedulers.Submit,
+    _submit_scheduler.Submit,
     _schedulers.Triggerable,
 )
 secrets = Namespace(

@@ -32,7 +32,7 @@ from ..errors import (
     StorageError,
     WrongVerbError,
 )
-from ..master.config.schedulers import SKIPPED, Submit
+from ..master.config.submit_scheduler import SKIPPED, Submit
 from ..master.scheduling.submission import NO_INPUT, SubmissionInput, Submissions
 from ..master.scheduling.submit_limits import Admission
 from ..model.display import file_name, printable

@@ -14,7 +14,8 @@ from buildbot_lite.master.config.build_factory import BuildFactory
 from buildbot_lite.master.config.force_scheduler import ForceScheduler
 from buildbot_lite.master.config.objects import BuilderConfig, BuildSlave
 from buildbot_lite.master.config.renderable_objects import Interpolate, Property, Secret
-from buildbot_lite.master.config.schedulers import Submit, Triggerable
+from buildbot_lite.master.config.schedulers import Triggerable
+from buildbot_lite.master.config.submit_scheduler import Submit
 from buildbot_lite.model.properties import Properties
 from buildbot_lite.model.rendering import View, render_now
 

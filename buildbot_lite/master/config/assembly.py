@@ -30,7 +30,8 @@ from .mistakes import (
 )
 from .objects import BuilderConfig, BuildSlave, listed
 from .placeholders import holds_placeholder, is_placeholder
-from .schedulers import BaseScheduler, Submit
+from .schedulers import BaseScheduler
+from .submit_scheduler import Submit
 
 
 def assemble(

@@ -17,9 +17,10 @@ from .force_scheduler import ForceScheduler
 from .locks import Lock
 from .objects import BuilderConfig, BuildSlave
 from .retention import RetentionPolicies
-from .schedulers import BaseScheduler, Submit, Triggerable
+from .schedulers import BaseScheduler, Triggerable
 from .secret_files import Provider
 from .services import Service
+from .submit_scheduler import Submit
 from .www import WebPages
 
 DEFAULT_DB = "records/farm.sqlite"

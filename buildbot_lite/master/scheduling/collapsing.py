@@ -29,7 +29,8 @@ from ..config.force_scheduler import ForceScheduler
 from ..config.generations import Generations
 from ..config.master_config import MasterConfig
 from ..config.objects import BuilderConfig
-from ..config.schedulers import Submit, Triggerable
+from ..config.schedulers import Triggerable
+from ..config.submit_scheduler import Submit
 from .builder_queue import WaitingRequest
 from .queue import Queue
 from .views import BuilderView, MasterView, RequestView

@@ -28,7 +28,7 @@ from ...storage.writer import Records
 from ..builds.streams import InThread
 from ..config.generations import Generations
 from ..config.master_config import MasterConfig
-from ..config.schedulers import SKIPPED, Examination, Submit
+from ..config.submit_scheduler import SKIPPED, Examination, Submit
 from ..grants.publisher import FurlPublisher
 from ..grants.registry import GrantRegistry
 from ..grants.verbs import SUBMIT, WATCH

@@ -11,7 +11,7 @@ from ...storage.records import buildsets, grants
 from ...storage.records.buildsets import Buildset
 from ...storage.records.grants import Grant
 from ...storage.records.requests import SubmittedBuildset
-from ..config.schedulers import Examination, RecordedSubmission
+from ..config.submit_scheduler import Examination, RecordedSubmission
 from ..grants.registry import GrantRegistry
 from ..grants.verbs import WATCH
 from .submit_limits import ExpectedRequests, SubmitLimits

@@ -17,7 +17,7 @@ from attrs import evolve, frozen
 from sqlalchemy import Connection
 
 from ...errors import InputError
-from ...master.config.schedulers import SKIPPED
+from ...master.config.submit_scheduler import SKIPPED
 from ...master.farm import Farm
 from ...master.scheduling.new_buildset import NewBuildset
 from ...storage.files import file_error

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from attrs import field, frozen
 from sqlalchemy import Connection
 
-from ...master.config.schedulers import RecordedSubmission
+from ...master.config.submit_scheduler import RecordedSubmission
 from ...storage.records.requests import SubmittedBuildset
 from ..records import chain_records, job_records
 from ..records.job_options import JobOptions

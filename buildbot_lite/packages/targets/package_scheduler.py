@@ -13,7 +13,7 @@ from typing import IO, ClassVar
 from sqlalchemy import Connection
 
 from ...errors import InputError
-from ...master.config.schedulers import Examination, Submit
+from ...master.config.submit_scheduler import Examination, Submit
 from ...model.json_reader import JsonReader
 from ...model.properties import Json
 from ...storage.records import grants
