@@ -101,9 +101,10 @@ class MasterLink(Protocol):
         A link for *furl* instead.
         """
 
-    def lasting(self) -> "LastingLink":
+    def lasting(self, on_away: Callable[[], None] | None = None) -> "LastingLink":
         """
-        A link that stays, for many questions.
+        A link that stays, for many questions.  With *on_away*, which is called whenever the master is lost, questions
+        wait for it up to `resuming.KEEP_TRYING` seconds, also at first, and the string may be that of a submission.
         """
 
     def connection(self) -> AbstractAsyncContextManager["ShellLink"]:
@@ -199,10 +200,10 @@ class NetworkLink:
 
         return control_connection(self.reactor, self.furl)
 
-    def lasting(self) -> "LastingLink":
+    def lasting(self, on_away: Callable[[], None] | None = None) -> "LastingLink":
         from .lasting_link import NetworkLastingLink
 
-        return NetworkLastingLink(self.reactor, self.furl)
+        return NetworkLastingLink(self.reactor, self.furl, on_away=on_away, submissions=on_away is not None)
 
 
 def connect(furl: str, work: Callable[[MasterLink], Awaitable[T]]) -> T:

@@ -5,14 +5,18 @@ A link to a master that lasts: over one connection, which is renewed by itself a
 
     connecting ──► linked ──► lost: *away* says since when, and why ──► linked …
         │ no answer at first, or refused: all questions fail
+
+With *on_away*, no answer at first is a loss like any other, and questions fail when the master is away for
+`KEEP_TRYING` seconds.
 """
 
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from ..deferreds import OneShot
@@ -23,6 +27,7 @@ from ..wire.reconnecting import ControlConnection
 from ..wire.roles import Link
 from ..wire.tub import make_tub
 from .output import Document, TakeChunk
+from .resuming import KEEP_TRYING
 
 
 @frozen
@@ -64,18 +69,34 @@ class LastingLink(Protocol):
 
 class NetworkLastingLink:
     """
-    A `LastingLink` to the master of *furl*.  If no master answers the first attempt, questions fail with
-    `NoAnswerError`; a refusal ends it, whenever it comes.
+    A `LastingLink` to the master of *furl*; a refusal ends it, whenever it comes.
+
+    *on_away*: called whenever the master is lost, or does not answer at first.  None: then questions fail with
+    `NoAnswerError` if no master answers the first attempt, and later wait without a bound.  *submissions*: whether
+    *furl* may be that of a submission.
     """
 
-    def __init__(self, reactor: Any, furl: str, wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        furl: str,
+        wall: Callable[[], float] = time.time,
+        *,
+        on_away: Callable[[], None] | None = None,
+        submissions: bool = False,
+    ) -> None:
+        self._reactor = reactor
         self._wall = wall
+        self._on_away = on_away
         self._tub = make_tub(reactor, new_certificate())
         self._linked: OneShot[RemoteControl] = OneShot()
         self._was_linked = False
         self._away: Away | None = None
+        self._giving_up: IDelayedCall | None = None
         self._tub.startService()
-        self._connection = ControlConnection(self._tub, furl, self._arrived, self._refused, self._unreachable)
+        self._connection = ControlConnection(
+            self._tub, furl, self._arrived, self._refused, self._unreachable, submissions=submissions
+        )
 
     @property
     def away(self) -> Away | None:
@@ -88,22 +109,29 @@ class NetworkLastingLink:
         return await (await self._linked.wait()).follow(question, take)
 
     async def stop(self) -> None:
+        # The link that is cut now is not lost.
+        self._on_away = None
+        self._stay()
         self._connection.stop()
         stopped: Deferred[None] = self._tub.stopService()
         await stopped
 
     def _arrived(self, control: RemoteControl, link: Link) -> None:
+        self._stay()
         self._was_linked, self._away = True, None
         self._linked.fire(control)
         link.when_lost(self._lost)
 
     def _lost(self) -> None:
-        self._away = Away(self._wall())
         self._linked = OneShot()
+        self._leave()
 
     def _unreachable(self, why: str) -> None:
-        if self._was_linked:
-            self._away = Away(self._wall() if self._away is None else self._away.since, why)
+        if self._was_linked or self._on_away is not None:
+            if self._away is None:
+                self._leave()
+            assert self._away is not None
+            self._away = evolve(self._away, why=why)
             return
         self._refused(
             NoAnswerError(
@@ -113,3 +141,18 @@ class NetworkLastingLink:
 
     def _refused(self, error: BuildbotLiteError) -> None:
         self._linked.fire(Failure(error))
+
+    def _leave(self) -> None:
+        self._away = Away(self._wall())
+        if self._on_away is not None:
+            self._giving_up = self._reactor.callLater(KEEP_TRYING, self._give_up)
+            self._on_away()
+
+    def _stay(self) -> None:
+        giving_up, self._giving_up = self._giving_up, None
+        if giving_up is not None:
+            giving_up.cancel()
+
+    def _give_up(self) -> None:
+        self._giving_up = None
+        self._refused(NoAnswerError(f"No master answered for {KEEP_TRYING / 60:.0f} minutes."))

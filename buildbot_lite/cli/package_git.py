@@ -4,11 +4,13 @@ Submit a request for a source package that the farm makes of a git repository, a
 
 import io
 from contextlib import AsyncExitStack
+from itertools import repeat
 
 from ..errors import InputError
 from ..model.display import printable
 from ..packages.formats.git_request import read_request, request_text
 from .connection import MasterLink
+from .job_following import job_follower
 from .output import Document, note
 from .package_outcome import follow_packages
 from .package_words import AskedRevision
@@ -41,12 +43,19 @@ async def _packages_built(link: MasterLink, source: SubmittedRequest) -> int:
     """
     Follow the builds of the source package that *source* has made; returns the exit code.
     """
-    told = ""
-    while (job := (await link.ask({"ask": "package-show", "request": source.number}))["job"])["state"] in _MAKING:
-        if job["reason"] not in ("", told):
-            told = job["reason"]
-            note(f"# job {job['job']} waits: {printable(told)}")
-        await link.pause(SECONDS_BETWEEN)
+    told = {""}
+
+    def is_made(job: Document) -> bool:
+        if job["state"] not in _MAKING:
+            return True
+        if job["reason"] not in told:
+            told.add(job["reason"])
+            note(f"# job {job['job']} waits: {printable(job['reason'])}")
+        return False
+
+    async with job_follower(link, "the source package was made") as follower:
+        question = {"ask": "package-show", "request": source.number}
+        job = await follower.job_when(question, is_made, repeat(SECONDS_BETWEEN))
     builds = [each for each in job["arches"] if each["request"] is not None and each["request"] != source.number]
     if not builds:
         raise InputError(f"Job {job['job']} is {job['state']}: {job['reason']}")

@@ -2,13 +2,13 @@
 What the master does with the packages of a job after its builds: it keeps them, or refuses them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from ..errors import BuildbotLiteError, LinkLostError, NoAnswerError
+from ..errors import BuildbotLiteError
 from ..model.display import printable
 from .connection import MasterLink
-from .output import Document, TakeChunk, note
-from .resuming import resumed
+from .job_following import job_follower
+from .output import Document, note
 from .submitted import SubmittedRequest, follow_all
 
 FIRST_LOOK = 0.5
@@ -18,8 +18,6 @@ LOOKING = 600.0
 """Seconds until the command ends without knowing it."""
 _CHECKED_NEXT = ("waiting", "building", "repowait")
 _REFUSED = ("failed", "killed")
-_ANSWERED = b"1"
-"""A chunk of output without a byte: for `resumed`, the master answers."""
 
 
 async def follow_packages(link: MasterLink, requests: Sequence[SubmittedRequest]) -> int:
@@ -34,26 +32,9 @@ async def _checked(link: MasterLink, request: int) -> int:
     """
     1 if the master refuses the packages; else 0, the code of the builds, also when the master tells nothing.
     """
-    left, delay = LOOKING, FIRST_LOOK
-
-    async def look(take: TakeChunk) -> Document:
-        nonlocal left, delay
-        try:
-            async with link.connection() as connection:
-                while True:
-                    job: Document = (await connection.ask({"ask": "package-show", "request": request}))["job"]
-                    take(_ANSWERED)
-                    if job["state"] not in _CHECKED_NEXT or job["reason"] or left <= 0:
-                        return job
-                    await link.pause(delay)
-                    left -= delay
-                    delay = min(2 * delay, LONGEST_LOOK)
-        except NoAnswerError:
-            # It answered a moment ago, when the builds ended: it restarts.
-            raise LinkLostError from None
-
     try:
-        job = await resumed(look, link.to_output, pause=link.pause, advice="", going_on="the builds were good")
+        async with job_follower(link, "the builds were good") as follower:
+            job = await follower.job_when({"ask": "package-show", "request": request}, _is_checked, _looks())
     except BuildbotLiteError as error:
         # The builds are good nevertheless.
         note(f"# it is not known whether the master takes what was built: {printable(str(error)).strip()}")
@@ -68,3 +49,15 @@ async def _checked(link: MasterLink, request: int) -> int:
     elif state in _CHECKED_NEXT:
         note(f"# job {job['job']} is still being checked; to see it: buildbot-lite package show {job['job']}")
     return 0
+
+
+def _is_checked(job: Document) -> bool:
+    return job["state"] not in _CHECKED_NEXT or bool(job["reason"])
+
+
+def _looks() -> Iterator[float]:
+    left, delay = LOOKING, FIRST_LOOK
+    while left > 0:
+        yield delay
+        left -= delay
+        delay = min(2 * delay, LONGEST_LOOK)

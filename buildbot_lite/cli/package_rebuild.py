@@ -3,11 +3,14 @@ Building the packages of a job again, and whether they are the same.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 import click
 
+from ..model.display import printable
 from .connection import FarmClient, MasterLink
+from .job_following import job_follower
 from .output import note, show
 from .package_jobs import JobCommand
 from .package_words import JobNumber
@@ -42,6 +45,8 @@ def rebuild(farm: FarmClient, job: int, compare: bool, as_json: bool) -> int:
     else:
         for each in arches:
             click.echo(summary_of(each))
+            if each.get("where"):
+                click.echo(f"  {printable(each['where'])}")
             for line in each["installed"] or ():
                 click.echo(f"  installed: {line}")
     verdicts = {each["verdict"] for each in arches}
@@ -51,9 +56,11 @@ def rebuild(farm: FarmClient, job: int, compare: bool, as_json: bool) -> int:
 async def _compared(link: MasterLink, job: int) -> tuple[int, Sequence[Mapping[str, Any]]]:
     rebuilt = (await link.ask({"ask": "package-rebuild", "job": job, "same": True}))["rebuild"]
     note(f"# job {rebuilt} builds it again")
-    while (await link.ask({"ask": "package-show", "job": rebuilt}))["job"]["state"] not in _ENDS:
-        await link.pause(LOOK)
-    return rebuilt, (await link.ask({"ask": "package-compare", "job": job, "rebuild": rebuilt}))["arches"]
+    async with job_follower(link, "the builds continue") as follower:
+        question = {"ask": "package-show", "job": rebuilt}
+        await follower.job_when(question, lambda job: job["state"] in _ENDS, repeat(LOOK))
+        answer = await follower.ask({"ask": "package-compare", "job": job, "rebuild": rebuilt})
+    return rebuilt, answer["arches"]
 
 
 def summary_of(arch: Mapping[str, Any]) -> str:

@@ -106,14 +106,12 @@ async def resumed(
     pause: Pause,
     advice: str,
     seconds: Callable[[], float] = time.monotonic,
-    going_on: str = "the build continues",
 ) -> Document:
     """
     The answer of *attempt*, which is repeated whenever the connection is lost; *take* gets each byte once.
 
     *attempt* is called with the function that takes its chunks.  `NoAnswerError` if no master answers the first
-    attempt, or later ones for `KEEP_TRYING` seconds; its sentence ends with *advice*.  *going_on*: what the remark
-    about a lost connection says of the build.
+    attempt, or later ones for `KEEP_TRYING` seconds; its sentence ends with *advice*.
     """
     printed = Printed(take)
     lost_at: float | None = None
@@ -134,7 +132,7 @@ async def resumed(
                 # The master had answered: a new outage begins.
                 lost_at, delay = seconds(), FIRST_PAUSE
                 note(
-                    f"# lost the connection to the master; {going_on}.  Trying to reach the master again for "
+                    f"# lost the connection to the master; the build continues.  Trying to reach the master again for "
                     f"up to {KEEP_TRYING / 60:.0f} minutes."
                 )
         except NoAnswerError:

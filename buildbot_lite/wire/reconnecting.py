@@ -41,6 +41,7 @@ from .contract import (
     REVOKED_DELAY,
     RIControl,
     RIDesk,
+    RISubmission,
 )
 from .control import RemoteControl
 from .exposed import ExposedSlave, Revocable
@@ -161,7 +162,8 @@ class ControlConnection(RenewedConnection):
     """
     A connection to the object of a FURL of an admin, or to watch or control the farm, renewed whenever it is lost.
 
-    *on_control*: called with the object and the new link after each connection.
+    *on_control*: called with the object and the new link after each connection.  *submissions*: whether the FURL may
+    also be that of a submission, which answers fewer questions.
     """
 
     def __init__(
@@ -171,13 +173,16 @@ class ControlConnection(RenewedConnection):
         on_control: OnControl,
         on_refused: OnRefused,
         on_unreachable: OnUnreachable = _ignore,
+        *,
+        submissions: bool = False,
     ) -> None:
         self._on_control = on_control
+        self._interfaces = {RIControl.__remote_name__, *([RISubmission.__remote_name__] if submissions else [])}
         super().__init__(tub, furl, on_refused, on_unreachable)
 
     def connected(self, reference: Any) -> None:
         link = reference.tracker.broker.link
-        if reference.tracker.interfaceName != RIControl.__remote_name__:
+        if reference.tracker.interfaceName not in self._interfaces:
             self.refuse(link, WrongVerbError("This string does not permit watching the farm."))
             return
         self._on_control(RemoteControl(reference), link)

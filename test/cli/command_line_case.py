@@ -130,7 +130,7 @@ class FakeMaster:
     async def connection(self) -> AsyncIterator[Any]:
         yield self
 
-    def lasting(self) -> Any:
+    def lasting(self, on_away: Callable[[], None] | None = None) -> Any:
         return self
 
     reactor: Any = None

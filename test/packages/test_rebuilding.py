@@ -108,6 +108,7 @@ class RebuildingTests(QuestionCase):
         self.building.files.update({DEB: b"other", "greet_1.0.buildinfo": b"later"})
         for each in self.compared():
             self.assertEqual((each["verdict"], each["files"], each["installed"]), ("different", [DEB], []))
+            self.assertIn(f"{DEB}: the first difference is not known: The package is no .deb", each["where"])
 
     def test_other_roots(self) -> None:
         """

@@ -358,16 +358,54 @@ class JobTests(PackagesCase):
         self.assertRegex(listed.out.decode(), r"(?m)^1 +greet 1\.0 +t +finished")
         submitting.process.kill()
 
+    def test_compared_over_restart(self) -> None:
+        """
+        Promise 9.5: `package rebuild --compare`, with the string of the target, goes on over a kill -9 of the master,
+        and says of packages that differ which file does; "failed" is not "different".
+        """
+        hold, fails, other = (self.farm.directory / name for name in ("hold", "fails", "other"))
+        self.farm.start()
+        script = f"while [ -e {hold} ]; do sleep 0.1; done; test ! -e {other} || echo more >debian/x; test ! -e {fails}"
+        install = "cp debian/x debian/greet/usr/bin/x 2>/dev/null || true"
+        source = self.source(script)
+        rules = self.farm.directory / "greet" / "debian" / "rules"
+        rules.write_text(rules.read_text().replace("\tuname -m", f"\t{install}\n\tuname -m"))
+        self.farm.run("dpkg-source --build greet && tar -cf greet.tar greet_1.0*")
+        source = (self.farm.directory / "greet.tar").read_bytes()
+        self.assertEqual(self.submit(source).code, 0)
+        until(lambda: self._job()["state"] == "finished", "the job is finished")
+        hold.touch()
+        words = ["package", "rebuild", "1", "--compare", "--furlfile", str(self._string())]
+        client = self.farm.client("buildbot-lite", *words)
+        until(lambda: "building" in self._states(2), "it is built again")
+        self.farm.master.kill()
+        until(lambda: "# lost the connection to the master; the builds continue." in client.err, "the loss is told")
+        self.farm.start_master()
+        hold.unlink()
+        done = client.wait(within=120.0)
+        self.assertEqual((done.code, done.out.count(b"the same, bit for bit")), (0, 2), done)
+        self.assertEqual(done.err.count("lost the connection"), 1, done)
+        other.touch()
+        done = self.farm.command(*words)
+        self.assertEqual(done.code, 1, done)
+        self.assertIn(f"{self.arch}: different, in equal roots: greet_1.0_{self.arch}.deb".encode(), done.out)
+        self.assertNotIn("lost the connection", done.err)
+        self.assertIn(b"first difference: /usr/bin/x (only one has it)", done.out)
+        self.assertIn(b"all: the same, bit for bit", done.out)
+        fails.touch()
+        done = self.farm.command(*words)
+        self.assertEqual((done.code, done.out.count(b"the build failed, so there is nothing to compare")), (2, 2), done)
+
     def _string(self) -> Path:
         return Path(self.farm.master_directory) / "furls" / "t.furl"
 
-    def _job(self) -> dict[str, Any]:
-        shown = self.farm.command("package", "show", str(self.farm.master_directory), "1", "--json")
+    def _job(self, number: int = 1) -> dict[str, Any]:
+        shown = self.farm.command("package", "show", str(self.farm.master_directory), str(number), "--json")
         found: dict[str, Any] = json.loads(shown.out) if shown.code == 0 else {"state": "", "arches": [], "history": []}
         return found
 
-    def _states(self) -> list[str]:
-        return [arch["state"] for arch in self._job()["arches"]]
+    def _states(self, number: int = 1) -> list[str]:
+        return [arch["state"] for arch in self._job(number)["arches"]]
 
 
 @needs("dpkg-buildpackage", "mmdebstrap", "newuidmap")

@@ -1,0 +1,1 @@
+`package rebuild --compare` names the first file in which a package differs.
