@@ -178,6 +178,7 @@ class WebAnswers:
             "grant": grant.id,
             "label": grant.label,
             "expires": grant.expires,
+            "code_valid": self.codes.left(terms),
         }
 
     async def _end_sessions(self, question: JsonReader) -> Answer:

@@ -70,6 +70,12 @@ class WebCodes:
         self._waiting.append(CodeTerms(code, self._now() + VALID_FOR, label, lasts, by))
         return code.decode()
 
+    def left(self, terms: CodeTerms) -> float:
+        """
+        Seconds for which the code with *terms* would have been valid.
+        """
+        return max(0.0, terms.until - self._now())
+
     @contextmanager
     def redeeming(self, code: str) -> Iterator[CodeTerms]:
         """

@@ -19,6 +19,7 @@ from ..deferreds import background
 from ..errors import BuildbotLiteError, sentence
 from ..storage.database_place import DEFAULT
 from ..storage.reading import ReadOnlyRecords
+from ..wire.certificate import fingerprint
 from ..wire.client import ask
 from .dispatcher import Pages
 from .farm.feed_streams import FeedStreams
@@ -29,6 +30,7 @@ from .farm.published_packages import PublishedPackages
 from .farm.stored_farm import Places
 from .farm.strings import WATCH, WebStrings
 from .farm.www_file import keep_www, www_told
+from .holders.session_cookie import SessionCookie
 from .holders.session_end import end_former_sessions, end_sessions
 from .holders.sessions import Sessions
 from .html.page_templates import Templates
@@ -113,7 +115,12 @@ class FarmPages:
             self._live.know("www", told)
         self._records = PlacedRecords(reactor, told.get("database") or os.path.join(parts.farm or "", DEFAULT))
         sessions = Sessions(
-            partial(ask, reactor), lambda: parts.strings.current(WATCH), time.monotonic, time.time, reactor
+            partial(ask, reactor),
+            lambda: parts.strings.current(WATCH),
+            time.monotonic,
+            time.time,
+            reactor,
+            SessionCookie(fingerprint(parts.certificate)),
         )
         self._watch.news.on_news(sessions.changed)
         self._view = FarmView(

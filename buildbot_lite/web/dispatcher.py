@@ -33,6 +33,7 @@ from .replies.kept_replies import KeptReplies, PreparedReply
 from .replies.large_replies import LARGEST_WHOLE, LargeReplies
 from .replies.redirection import without_slashes
 from .serving.fair_turns import FairTurns
+from .serving.held_turn import HeldTurn
 from .serving.policy import PAGE_HEADERS, host_name
 from .serving.site import MOST_CONNECTIONS
 from .view import FarmView, Reply, Route, Streamed
@@ -176,17 +177,16 @@ class Pages:
     ) -> PreparedReply | Streamed:
         live = self._view.live
 
-        async def make() -> Reply | Streamed:
+        async def make(turn: HeldTurn | None = None) -> Reply | Streamed:
             if _is_of_directory(route, asked):
                 return without_slashes(asked)
-            return await route.render(self._view, asked, **names)
+            return await route.render(self._view, evolve(asked, turn=turn), **names)
 
         # Any cookie of another site's, or of nobody's, must not make a page anew.
         if route.kept and asked.method in {"GET", "HEAD"}:
             version = (live.version, live.away_since)
             return await self._kept.get_or_make(_kept_as(asked), version, route.kept, asked.occupant, make)
-        reply = await make()
-        return PreparedReply(reply) if isinstance(reply, Reply) else reply
+        return await self._kept.make_anew(asked.occupant, make)
 
     async def _sentence(self, asked: PageRequest, status: int, sentence: str) -> Reply:
         if asked.is_of_program:

@@ -3,8 +3,8 @@ A request as the pages see it: what is asked for, and who asks.
 """
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Awaitable, Mapping
+from typing import Any, TypeVar
 
 from attrs import frozen
 
@@ -13,7 +13,10 @@ from ..model.whole_numbers import whole_number
 from ..wire.furl import Furl
 from .html.rendering import root_of
 from .serving.fair_places import Occupant
+from .serving.held_turn import HeldTurn
 from .serving.policy import WebVisitor
+
+T = TypeVar("T")
 
 MOST_FIELDS = 50
 LONGEST_ADDRESS = 8192
@@ -59,7 +62,7 @@ class PageRequest:
     A request.  *path*: decoded, as it began with a slash.  *query*: the first value of each field of its query, at most
     `MOST_FIELDS`.  *headers*: by name in lower case.  *http*: Twisted's own request, for answers that are streamed.
     *holder*: of the grant with which it comes; None: of none.  *takes_password*: whether a string may come as the
-    password of HTTP Basic.
+    password of HTTP Basic.  *turn*: in which the answer is made; None: it is one for all who ask.
     """
 
     method: str
@@ -70,6 +73,7 @@ class PageRequest:
     http: Any
     holder: Holder | None = None
     takes_password: bool = False
+    turn: HeldTurn | None = None
 
     @property
     def names_holder(self) -> bool:
@@ -97,6 +101,12 @@ class PageRequest:
         Whether a program asks, and not a browser.
         """
         return self.path.startswith("/api/")
+
+    async def outside_turn(self, awaited: Awaitable[T]) -> T:
+        """
+        What *awaited* becomes, which may take long: others have their turns meanwhile.
+        """
+        return await (awaited if self.turn is None else self.turn.outside(awaited))
 
     def permitted(self, question: str) -> Holder:
         """

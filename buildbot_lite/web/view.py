@@ -8,7 +8,7 @@ from typing import Any
 from attrs import field, frozen
 
 from .farm.feed_streams import FeedStreams
-from .farm.live import MOST_FRESH, Live, is_private
+from .farm.live import MOST_FRESH, Document, Live, is_private
 from .farm.master_watch import NewsOfFarm
 from .farm.metrics import Metrics
 from .farm.published_packages import PublishedPackages
@@ -16,7 +16,7 @@ from .farm.stored_farm import Places, Reading
 from .holders.sessions import Sessions
 from .html.page_templates import Templates
 from .logs.farm_logs import FarmLogs
-from .page_request import PageRequest
+from .page_request import Holder, PageRequest
 
 HTML = "text/html; charset=utf-8"
 JSON = "application/json"
@@ -91,6 +91,12 @@ class FarmView:
     sessions: Sessions
     metrics: Metrics
     published: PublishedPackages
+
+    async def ask(self, asked: PageRequest, holder: Holder, question: Document) -> Document:
+        """
+        The master's answer to *holder*, who *asked* for a page.
+        """
+        return await asked.outside_turn(self.sessions.ask(holder, question))
 
     async def page(self, asked: PageRequest, template: str, status: int = 200, **context: Any) -> Reply:
         """

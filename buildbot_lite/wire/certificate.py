@@ -52,6 +52,13 @@ def new_certificate() -> bytes:
     )
 
 
+def fingerprint(certificate: bytes) -> str:
+    """
+    The SHA-256 of the certificate in *certificate* (PEM), in hexadecimal digits; it is public.
+    """
+    return x509.load_pem_x509_certificate(certificate).fingerprint(hashes.SHA256()).hex()
+
+
 def load_or_create(path: str) -> bytes:
     """
     The contents of the file *path*; if there is none, it is created with a new key, synced to disk, with mode 0600.

@@ -16,7 +16,7 @@ from buildbot_lite.storage import schema
 from buildbot_lite.storage.records import builds, journal, remarks, slaves, streams
 from buildbot_lite.web.dispatcher import Pages
 from buildbot_lite.web.farm.live import MOST_AGE
-from buildbot_lite.web.holders.sessions import COOKIE
+from buildbot_lite.web.holders.session_cookie import COOKIE
 from buildbot_lite.web.html.rendering import duration, from_segment, moment, root_of, segment, size
 from buildbot_lite.web.page_request import PageRequest
 from buildbot_lite.web.root import SiteRoot

@@ -22,6 +22,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.compressed_streams import compress
 from buildbot_lite.storage.records import builds, journal, remarks, retention, states, steps, streams
+from buildbot_lite.web.dispatcher import MOST_AT_ONCE
 from buildbot_lite.web.farm.master_watch import FarmChange
 from buildbot_lite.web.logs import stored_log
 from buildbot_lite.web.logs.farm_logs import digest_of
@@ -413,6 +414,19 @@ class LogPagesTests(LogCase):
             self.clock.pump([0.2, 0])
             self.assertEqual({received(each.value()).text.count("two") for each in waiting}, {1})
         self.assertEqual(made, ["log_lines.html"] * 2)
+
+    def test_followers_take_no_turns(self) -> None:
+        """
+        Promise 10.10: however many wait for new lines, also of one visitor, others get their pages.
+        """
+        self.log(b"one\n")
+        asked = f"GET {ADDRESS}/lines?after=4&length=4&remark=0 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        waiting = [self.send(asked) for _ in range(3 * MOST_AT_ONCE)]
+        self.assertEqual({each.value() for each in waiting}, {b""})
+        self.assertEqual([self.get(path).status for path in ("/", ADDRESS)], [200, 200])
+        self.end()
+        self.tell()
+        self.assertEqual({b"data-ended" in each.value() for each in waiting}, {True})
 
     def test_more_remarks_than_shown(self) -> None:
         """

@@ -21,14 +21,15 @@ from buildbot_lite.errors import (
 )
 from buildbot_lite.web.farm.master_watch import FarmChange
 from buildbot_lite.web.holders import sessions, string_checks
-from buildbot_lite.web.holders.sessions import CHECKED_FOR, COOKIE, LONGEST, MOST_OF_ONE
+from buildbot_lite.web.holders.session_cookie import COOKIE
+from buildbot_lite.web.holders.sessions import CHECKED_FOR, LONGEST, MOST_OF_ONE
 from buildbot_lite.web.holders.string_checks import AT_ONCE, IN_A_ROW, MOST_WAITING, PER_SECOND, REFUSED_FOR
 
 from .pages_case import CONTROL, OWN, TUB, PagesCase, Received
 
 ENTERING = (
-    b"POST /enter HTTP/1.1\r\nHost: localhost:8010\r\nContent-Length: 6\r\n"
-    b"Content-Type: application/x-www-form-urlencoded\r\n\r\ncode=x"
+    "POST /enter HTTP/1.1\r\nHost: localhost:8010\r\nContent-Length: 9\r\n"
+    "Content-Type: application/x-www-form-urlencoded\r\n\r\ncode={:04}"
 )
 MAY = ["cancel", "rebuild", "pause", "status", "me"]
 
@@ -478,7 +479,7 @@ class BearerTests(SessionCase):
 
         self.patch(self.master, "ask", ask)
         half = AT_ONCE // 2
-        flood = [self.send(ENTERING) for _ in range(half + MOST_WAITING + 5)]
+        flood = [self.send(ENTERING.format(each).encode()) for each in range(half + MOST_WAITING + 5)]
         self.assertEqual(self.master.asked.count("redeem"), half)
         self.assertTrue(any(b"Too many strings and codes" in each.value() for each in flood))
         self.assertEqual(self.successResultOf(self.begin(CONTROL, "198.51.100.1")), "Ada")

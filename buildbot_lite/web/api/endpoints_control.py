@@ -34,7 +34,7 @@ class AskMaster:
         The master's answer.
         """
         view, holder = request.view, request.asked.permitted(self.ask)
-        answer = await view.sessions.ask(holder, {"ask": self.ask, **self.fields(request.given)})
+        answer = await view.ask(request.asked, holder, {"ask": self.ask, **self.fields(request.given)})
         if self.changes:
             view.live.expire()
         return answer

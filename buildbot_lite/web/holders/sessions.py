@@ -16,10 +16,8 @@ import base64
 import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from itertools import islice
 
 from attrs import evolve
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -29,11 +27,13 @@ from ...wire.furl import Furl, parse
 from ..farm.live import Document
 from ..farm.master_watch import FarmChange
 from ..page_request import Holder, PageRequest
+from .code_exchanges import CodeExchanges
+from .session_cookie import SessionCookie
 from .string_checks import Ask, StringChecks, digest
 
-COOKIE = "farm-session"
 FURL = "pb://"
 """With which a string of the farm begins."""
+_UNMARKED = SessionCookie()
 LONGEST = 12 * 3600.0
 """Seconds of a session; the grant of a one-time code expires then, too."""
 CHECKED_FOR = 60.0
@@ -42,14 +42,12 @@ MOST = 500
 """Sessions, and as many bearers; of more, those that were used least recently end."""
 MOST_OF_ONE = 20
 """Sessions with the same string; of more, the oldest end."""
-_CODE_LENGTHS = range(8, 200)
-_MOST_COOKIES = 10
 
 
 class Sessions:
     """
     The holders of the moment.  *ask*: see `Ask`.  *own*: the FURL of the pages themselves, or None while there is none.
-    *clock*: monotonic seconds.  *wall*: seconds since 1970.
+    *clock*: monotonic seconds.  *wall*: seconds since 1970.  *cookie*: that of browsers.
     """
 
     _log = Logger()
@@ -61,8 +59,10 @@ class Sessions:
         clock: Callable[[], float],
         wall: Callable[[], float],
         reactor: IReactorTime,
+        cookie: SessionCookie = _UNMARKED,
     ) -> None:
         self._ask = ask
+        self.cookie = cookie
         self._own = own
         self._clock = clock
         self._wall = wall
@@ -70,6 +70,7 @@ class Sessions:
         self._sessions: OrderedDict[bytes, Holder] = OrderedDict()
         self._bearers: OrderedDict[bytes, Holder] = OrderedDict()
         self._checks = StringChecks(ask, clock, reactor)
+        self.exchanges = CodeExchanges(self._checks, reactor, self._end_session)
         self._waiting: set[bytes] = set()
 
     async def open(self, furl: str, address: str) -> tuple[str, Holder]:
@@ -87,12 +88,6 @@ class Sessions:
         _keep(self._sessions, digest(value), holder)
         return value, holder
 
-    def in_turn(self, address: str, ask: Callable[[], Deferred[Document]]) -> Deferred[Document]:
-        """
-        The answer to what *ask* asks, which anybody can cause: see `StringChecks.in_turn`.
-        """
-        return self._checks.in_turn(address, ask)
-
     def left(self, holder: Holder) -> float:
         """
         Seconds until the grant of *holder* ends, at most `LONGEST` after it was checked.
@@ -103,8 +98,14 @@ class Sessions:
         """
         End the session of the cookie in *asked*.
         """
-        for value in _cookies(asked):
-            self._sessions.pop(digest(value), None)
+        for value in self.cookie.values(asked):
+            self.forget(value)
+
+    def forget(self, value: str) -> None:
+        """
+        End the session whose cookie has this *value*.
+        """
+        self._sessions.pop(digest(value), None)
 
     async def holder(self, asked: PageRequest, *, by_string: bool = True) -> Holder | None:
         """
@@ -117,7 +118,7 @@ class Sessions:
             return await self._bearer(asked, credentials.strip()) if by_string else None
         if asked.takes_password and (password := password_of(asked)) is not None:
             return await self._bearer(asked, password)
-        found = (self._kept(self._sessions, digest(value)) for value in _cookies(asked))
+        found = (self._kept(self._sessions, digest(value)) for value in self.cookie.values(asked))
         return next((each for each in found if each is not None), None)
 
     def ask(self, holder: Holder, question: Document) -> Awaitable[Document]:
@@ -125,6 +126,16 @@ class Sessions:
         The master's answer to *holder*.
         """
         return self._ask(str(holder.furl), question)
+
+    def _end_session(self, furl: str) -> None:
+        """
+        Revoke the string of a session that no browser has got.
+        """
+
+        async def sign_out() -> None:
+            await self._ask(furl, {"ask": "sign-out"})
+
+        background(sign_out(), self._log, "ending a session that no browser has got")
 
     def changed(self, change: FarmChange) -> None:
         """
@@ -223,14 +234,6 @@ def _keep(holders: OrderedDict[bytes, Holder], key: bytes, holder: Holder) -> No
         holders.popitem(last=False)
 
 
-def cookie_header(value: str, *, secure: bool, seconds: float) -> str:
-    """
-    The ``Set-Cookie`` header of a session.  Without a path it is for the directory of the address that sets it: the
-    farm's root, below whatever path a proxy has it (RFC 6265, section 5.1.4).
-    """
-    return f"{COOKIE}={value}; Max-Age={seconds:.0f}; HttpOnly; SameSite=Strict{'; Secure' if secure else ''}"
-
-
 def is_foreign(asked: PageRequest) -> bool:
     """
     Whether a page of another site made the browser send this: it would carry the cookie of the session otherwise.
@@ -241,16 +244,6 @@ def is_foreign(asked: PageRequest) -> bool:
         return site not in {"same-origin", "none"}
     origin = asked.headers.get("origin")
     return origin is not None and not asked.visitor.is_at(origin)
-
-
-def _cookies(asked: PageRequest) -> list[str]:
-    """
-    What may be our cookie in *asked*, that of the longest path first (RFC 6265, 5.4): another farm on the same host has
-    one of the same name, and other programs there have others, of any form.
-    """
-    pairs = (each.strip().partition("=") for each in asked.headers.get("cookie", "").split(";"))
-    found = (value for name, _, value in pairs if name == COOKIE and len(value) in _CODE_LENGTHS)
-    return list(islice(found, _MOST_COOKIES))
 
 
 def password_of(asked: PageRequest) -> str | None:

@@ -75,7 +75,7 @@ class StringChecks:
         # Not ended when its client hangs up: the master is being asked.
         return await self._checking.begun(key, lambda: self._check(key, furl, Occupant.at(address))).wait()
 
-    def in_turn(self, address: str, ask: Callable[[], Deferred[Document]]) -> Deferred[Document]:
+    def in_turn(self, address: str, ask: Callable[[], Deferred[T]]) -> Deferred[T]:
         """
         The answer to what *ask* asks, when it is the turn of who comes from *address*: so are one-time codes redeemed,
         which anybody may make up.  `NoAnswerError` as for `answer`.
@@ -108,7 +108,7 @@ class StringChecks:
         _keep(self._known, key, None)
         return answer
 
-    async def _in_turn(self, occupant: Occupant, ask: Callable[[], Deferred[Document]]) -> Document:
+    async def _in_turn(self, occupant: Occupant, ask: Callable[[], Deferred[T]]) -> T:
         await self._turns.begin(occupant)
         try:
             return await ask()
@@ -121,7 +121,7 @@ class StringChecks:
 
         return self._bounded(Deferred.fromCoroutine(ask()))
 
-    def _bounded(self, asking: Deferred[Document]) -> Deferred[Document]:
+    def _bounded(self, asking: Deferred[T]) -> Deferred[T]:
         def give_up(result: object, timeout: float) -> NoReturn:
             raise NoAnswerError("The master does not answer.  Try again later.")
 

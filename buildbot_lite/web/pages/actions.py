@@ -86,7 +86,7 @@ async def act(view: FarmView, asked: PageRequest, action: str) -> Reply:
     holder = asked.permitted(wanted.ask)
     fields = FormFields(form_of(asked))
     question = {"ask": wanted.ask, **wanted.question(fields, holder.label)}
-    await view.sessions.ask(holder, question)
+    await view.ask(asked, holder, question)
     view.live.expire()
     return sent_to("../" + wanted.back(fields))
 

@@ -24,7 +24,7 @@ async def force(view: FarmView, asked: PageRequest, builder: str) -> Reply:
     ``/builders/NAME/force``: GET shows the forms; POST forces a build, or shows the form again with what is wrong.
     """
     holder = asked.permitted(FORCE)
-    answer = await view.sessions.ask(holder, {"ask": "force-forms", "builder": builder})
+    answer = await view.ask(asked, holder, {"ask": "force-forms", "builder": builder})
     forms = answer.get("forms") or []
     if not forms:
         raise NotFoundError(f"Builds of {builder!r:.100} cannot be forced: no ForceScheduler in master.cfg has it.")
@@ -36,7 +36,7 @@ async def force(view: FarmView, asked: PageRequest, builder: str) -> Reply:
         values = values_of(form, given)
         reason = values.pop("reason", "")
         question = {"ask": FORCE, "builder": builder, "scheduler": form["scheduler"], "properties": values}
-        await view.sessions.ask(holder, {**question, "reason": reason} if reason else question)
+        await view.ask(asked, holder, {**question, "reason": reason} if reason else question)
     except (InputError, NotFoundError, PropertyError, RefusedError) as error:
         return await _page(view, asked, builder, forms, given, str(error))
     view.live.expire()

@@ -13,7 +13,7 @@ async def grants(view: FarmView, asked: PageRequest) -> Reply:
     ``/grants``.
     """
     holder = asked.permitted("grants")
-    answer = await view.sessions.ask(holder, {"ask": "grants", "all": asked.query.get("all") == "1"})
+    answer = await view.ask(asked, holder, {"ask": "grants", "all": asked.query.get("all") == "1"})
     found = list(answer.get("grants") or ())
     return await view.page(
         asked, "grants.html", grants=found[-MOST_SHOWN:], total=len(found), everything=asked.query.get("all") == "1"

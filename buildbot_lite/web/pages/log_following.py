@@ -42,9 +42,9 @@ async def lines(view: FarmView, asked: PageRequest, builder: str, number: int, s
             opened.reader.close()
         if is_news:
             paced = True
-            await view.logs.pace()
+            await asked.outside_turn(view.logs.pace())
         elif view.news.latest is before:
-            await _news_of(view, asked, opened.stored, until)
+            await asked.outside_turn(_news_of(view, asked, opened.stored, until))
         # The sessions hear of the same news in this turn.
         await next_turn(view.logs.clock)
 

@@ -3,12 +3,13 @@ Entering with a one-time code or a string, and leaving.
 """
 
 from contextlib import suppress
+from http import HTTPStatus
+from typing import Any
 
 from ...errors import BuildbotLiteError, InputError, RefusedError
-from ..holders.sessions import FURL, cookie_header
-from ..page_request import PageRequest
-from ..serving.policy import is_loopback_name
-from ..view import FarmView, Reply, Route
+from ..holders.sessions import FURL
+from ..page_request import Holder, PageRequest
+from ..view import FarmView, Reply, Route, Streamed
 from .forms import form_of, sent_to
 
 LONGEST_CODE = 200
@@ -16,9 +17,11 @@ _PLAIN = (
     "Over plain HTTP anybody between could read your session.  Open the pages by https:// (docs/deployment.md), or on "
     "the machine itself."
 )
+_USED = "This code was used.  For another one: buildbot-lite grant control --web"
+_TO_THE_FARM = {"location": "./", "content-length": "0", "cache-control": "no-cache"}
 
 
-async def enter(view: FarmView, asked: PageRequest) -> Reply:
+async def enter(view: FarmView, asked: PageRequest) -> Reply | Streamed:
     """
     ``/enter``: GET shows a button, POST exchanges the code, or a string of the farm, for a cookie.
     """
@@ -30,23 +33,43 @@ async def enter(view: FarmView, asked: PageRequest) -> Reply:
         raise RefusedError(_PLAIN)
     code = form_of(asked).get("code", "").strip()
     _, scheme, of_string = code.partition(FURL)
+    if not scheme:
+        return await _exchanged(view, asked, code)
     # Somebody who pastes a file of ours pastes its comment, too.
-    furl = f"{scheme}{of_string}" if scheme else await _redeemed(view, asked, code)
-    value, holder = await view.sessions.open(furl, asked.visitor.address)
-    secure = not is_loopback_name(asked.visitor.host)
-    return sent_to("./", {"set-cookie": cookie_header(value, secure=secure, seconds=view.sessions.left(holder))})
+    value, holder = await _opened(view, asked, f"{scheme}{of_string}")
+    return sent_to("./", {"set-cookie": view.sessions.cookie.set(asked, value, view.sessions.left(holder))})
 
 
-async def _redeemed(view: FarmView, asked: PageRequest, code: str) -> str:
+async def _opened(view: FarmView, asked: PageRequest, furl: str) -> tuple[str, Holder]:
+    return await asked.outside_turn(view.sessions.open(furl, asked.visitor.address))
+
+
+async def _exchanged(view: FarmView, asked: PageRequest, code: str) -> Streamed:
     """
-    The FURL that *code* becomes.
+    The answer with the session that *code* becomes, which is used when it is written.
     """
     if not code or len(code) > LONGEST_CODE:
         raise InputError("Give the code of buildbot-lite grant control --web DIR, or a string of the farm.")
+    exchanges, sessions = view.sessions.exchanges, view.sessions
     question = {"ask": "redeem", "code": code, "from": asked.visitor.address}
-    # In the turns of made-up strings: anybody can make up a code, and each is a question to the master.
-    answer = await view.sessions.in_turn(asked.visitor.address, lambda: view.live.link.ask(question))
-    return str(answer.get("furl"))
+    furl = await asked.outside_turn(exchanges.furl(code, asked.visitor.address, lambda: view.live.link.ask(question)))
+    value, holder = await _opened(view, asked, furl)
+
+    def close() -> None:
+        if exchanges.is_left(code):
+            sessions.forget(value)
+
+    if not exchanges.is_left(code):
+        # Somebody else who brought it at the same time has got the session.
+        sessions.forget(value)
+        raise RefusedError(_USED)
+
+    async def write(http: Any) -> None:
+        http.finish()
+        exchanges.written(code)
+
+    headers = {"set-cookie": sessions.cookie.set(asked, value, sessions.left(holder)), **_TO_THE_FARM}
+    return Streamed(write, HTTPStatus.SEE_OTHER, headers=headers, close=close)
 
 
 async def leave(view: FarmView, asked: PageRequest) -> Reply:
@@ -56,8 +79,8 @@ async def leave(view: FarmView, asked: PageRequest) -> Reply:
     view.sessions.close(asked)
     if asked.holder is not None:
         with suppress(BuildbotLiteError):  # a string that an admin handed out, or a master that is away: it expires
-            await view.sessions.ask(asked.holder, {"ask": "sign-out"})
-    return sent_to("./", {"set-cookie": cookie_header("", secure=False, seconds=0)})
+            await view.ask(asked, asked.holder, {"ask": "sign-out"})
+    return sent_to("./", {"set-cookie": view.sessions.cookie.set(asked, "", 0)})
 
 
 ROUTES = (

@@ -23,9 +23,11 @@ from twisted.python.failure import Failure
 from ...deferreds import OneShot
 from ..serving.fair_places import UNKNOWN, Occupant, most_expendable
 from ..serving.fair_turns import FairTurns
+from ..serving.held_turn import HeldTurn
 from ..view import Reply, Streamed
 
 Make = Callable[[], Awaitable[Reply | Streamed]]
+MakeInTurn = Callable[[HeldTurn], Awaitable[Reply | Streamed]]
 _Key = tuple[str, object]
 """Of an answer: its address, and the version of the farm."""
 
@@ -174,8 +176,15 @@ class KeptReplies:
                 return made.prepared
             if not made.failed:
                 break
+        return await self.make_anew(occupant, lambda turn: make())
+
+    async def make_anew(self, occupant: Occupant, make: MakeInTurn) -> PreparedReply | Streamed:
+        """
+        The answer of *make* in a turn of *occupant*, for one caller alone, and not kept.
+        """
         await self._turns.begin(occupant)
-        return await _unless_gone(self._make_own(occupant, make))
+        turn = HeldTurn(self._turns, occupant)
+        return await _unless_gone(self._make_own(turn, make), turn.abandon)
 
     async def _turn_or_made(self, key: _Key, occupant: Occupant) -> OneShot[_Made] | None:
         """
@@ -219,21 +228,21 @@ class KeptReplies:
             making.fire(made)
             self._turns.end(occupant)
 
-    async def _make_own(self, occupant: Occupant, make: Make) -> PreparedReply | Streamed:
-        """
-        Make an answer for one caller alone, in a turn of *occupant*, which has begun.
-        """
+    async def _make_own(self, turn: HeldTurn, make: MakeInTurn) -> PreparedReply | Streamed:
         try:
-            return _prepared(await make())
+            return _prepared(await make(turn))
         finally:
-            self._turns.end(occupant)
+            turn.end()
 
 
-async def _unless_gone(making: Coroutine[Deferred[Any], Any, PreparedReply | Streamed]) -> PreparedReply | Streamed:
+async def _unless_gone(
+    making: Coroutine[Deferred[Any], Any, PreparedReply | Streamed], gone: Callable[[], object] = lambda: None
+) -> PreparedReply | Streamed:
     """
-    What *making* makes, which runs to its end, as in `shielded`.  What streams is closed if its caller has gone.
+    What *making* makes, which runs to its end, as in `shielded`.  If its caller goes, *gone* is called, and what
+    streams is closed.
     """
-    ended: OneShot[PreparedReply | Streamed] = OneShot()
+    ended: OneShot[PreparedReply | Streamed] = OneShot(unawaited=gone)
     answer = ended.wait()
 
     def end(result: PreparedReply | Streamed | Failure) -> None:

@@ -85,6 +85,14 @@ class WebVisitor:
         """
         return Occupant.at(self.behind or self.address)
 
+    @property
+    def is_at_root(self) -> bool:
+        """
+        Whether it is known that the pages are all of the site that was asked for, and not below a path of it.
+        """
+        place = _place(self.url)
+        return place is not None and place[1] == self.host and urlsplit(self.url).path in {"", "/"}
+
     def is_at(self, origin: str) -> bool:
         """
         Whether *origin* (RFC 6454, 6.1) is that of our own pages: the host and port that were asked for, or those of

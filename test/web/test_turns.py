@@ -1,0 +1,183 @@
+"""
+Answers are made in turn, of whatever route.
+"""
+
+import gc
+import re
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
+
+from buildbot_lite.web.dispatcher import MOST_AT_ONCE, Pages
+from buildbot_lite.web.farm.live import Document
+from buildbot_lite.web.page_request import PageRequest
+from buildbot_lite.web.root import SiteRoot
+from buildbot_lite.web.routes import ROUTES
+from buildbot_lite.web.serving.fair_places import Occupant
+from buildbot_lite.web.serving.fair_turns import FairTurns
+from buildbot_lite.web.serving.held_turn import HeldTurn
+from buildbot_lite.web.serving.site import make_factory
+from buildbot_lite.web.view import FarmView, Reply, Route
+
+from .pages_case import CONTROL, PagesCase
+
+BEARER = {"Authorization": f"Bearer {CONTROL}", "Content-Type": "application/json"}
+OF_PARTS = {"int": "1", "path": "a/b", "": "x"}
+
+
+def addresses(pages: Pages) -> list[tuple[str, str]]:
+    """
+    For each route of *pages* and each of its methods, an address that matches it.
+    """
+    found = []
+    for rule in pages._app.url_map.iter_rules():
+        path = re.sub(r"<(?:(\w+):)?\w+>", lambda match: OF_PARTS[match[1] or ""], rule.rule)
+        found += [(method, path) for method in sorted((rule.methods or set()) - {"OPTIONS"})]
+    return found
+
+
+class TurnsTests(PagesCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.begun: list[Deferred[None]] = []
+        self.holders.grants[CONTROL] = {"grant": 7, "label": "Ada", "may": None}
+
+    def tearDown(self) -> None:
+        """
+        Nobody waits any more: the garbage collector would resume them in another test.
+        """
+        while self.connections:
+            self.hang_up()
+        self.clock.pump([60.0] * 10)
+        gc.collect()
+        self.flushLoggedErrors()
+        super().tearDown()
+
+    def serve(self, *more: Route) -> Pages:
+        """
+        Serve the pages, and *more* routes.
+        """
+        pages = Pages(self.view, (*ROUTES, *more))
+        self.factory = make_factory(SiteRoot(pages.resource(), None), self.clock)
+        self.factory.doStart()
+        return pages
+
+    def hang_up(self) -> None:
+        """
+        Close the oldest connection.
+        """
+        self.connections.pop(0).connectionLost(Failure(ConnectionDone()))
+
+    def asked(self, method: str, path: str) -> bytes:
+        """
+        What the holder of a control string gets at *path*.
+        """
+        head = "".join(f"{name}: {value}\r\n" for name, value in {"Host": "localhost", **BEARER}.items())
+        answer: bytes = self.send(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode()).value()
+        return answer
+
+    def test_all_routes(self) -> None:
+        """
+        Promise 10.10: no answer of any route is made before the turn of who asks for it.
+        """
+        pages = self.serve(Route("/new", new, kept=0))
+        self.get("/", BEARER)  # the string is known
+        self.clock.advance(10.0)  # and the page is not kept any more
+
+        def begin(turns: FairTurns, occupant: Occupant) -> Deferred[None]:
+            self.begun.append(Deferred())
+            return self.begun[-1]
+
+        self.patch(FairTurns, "begin", begin)
+        found = addresses(pages)
+        self.assertGreater(len(found), 100)
+        self.assertIn(("GET", "/new"), found)
+        for method, path in found:
+            before = len(self.begun)
+            self.assertEqual(self.asked(method, path), b"", path)
+            self.assertEqual(len(self.begun), before + 1, path)
+
+    def test_waiting(self) -> None:
+        """
+        Promise 10.10: who waits for the master's answer to a holder, or for what a log gets, takes nobody's turn
+        meanwhile, whatever the route.
+        """
+        pages = self.serve()
+        self.get("/", BEARER)
+        working: list[FairTurns] = []
+        begin, waiting = FairTurns.begin, Deferred
+
+        def begin_seen(turns: FairTurns, occupant: Occupant) -> Deferred[None]:
+            working.append(turns)
+            return begin(turns, occupant)
+
+        def never(furl: str, question: Document) -> Deferred[Document]:
+            return waiting()
+
+        self.patch(FairTurns, "begin", begin_seen)
+        self.patch(self.sessions, "_ask", never)
+        silent = set()
+        for method, path in addresses(pages):
+            if not self.asked(method, path):
+                silent.add(path)
+            self.assertEqual(sum(turns._working.total() for turns in set(working)), 0, path)
+        self.assertLessEqual({"/grants", "/builders/x/force", "/api/v1/grants"}, silent)
+
+    def test_again(self) -> None:
+        """
+        What goes on after it has waited does so in another turn.
+        """
+        turns = FairTurns(self.clock.seconds, self.clock, 1, 99, 99, 9, "Too many.")
+        mine, other = Occupant.at("192.0.2.1"), Occupant.at("192.0.2.2")
+        self.successResultOf(turns.begin(mine))
+        news: Deferred[str] = Deferred()
+        waiting = Deferred.fromCoroutine(HeldTurn(turns, mine).outside(news))
+        self.successResultOf(turns.begin(other))
+        news.callback("news")
+        self.assertNoResult(waiting)
+        turns.end(other)
+        self.assertEqual(self.successResultOf(waiting), "news")
+        self.assertNoResult(turns.begin(other))
+
+    def test_gone(self) -> None:
+        """
+        Promise 10.10: who hangs up in their turn holds it until what was begun has ended, and waits for nothing then;
+        who hangs up outside of it waits no more.
+        """
+        begun: list[Deferred[str]] = []
+        ended: list[str] = []
+
+        async def slow(view: FarmView, asked: PageRequest) -> Reply:
+            try:
+                begun.append(Deferred())
+                await begun[-1]
+                begun.append(Deferred())
+                await asked.outside_turn(begun[-1])
+                return Reply(200, b"")
+            finally:
+                ended.append(asked.path)
+
+        self.serve(Route("/slow", slow, kept=0))
+        for _ in range(MOST_AT_ONCE):
+            self.asked("GET", "/slow")
+        self.assertEqual(len(begun), MOST_AT_ONCE // 2)
+        for _ in range(MOST_AT_ONCE // 2):
+            self.hang_up()
+        self.assertEqual((len(begun), ended), (MOST_AT_ONCE // 2, []))
+        begun[0].callback("read")
+        # It waited for nothing more, and the next one has its turn.
+        self.assertEqual(ended, ["/slow"])
+        self.assertEqual(len(begun), MOST_AT_ONCE // 2 + 2)
+        outside = begun[MOST_AT_ONCE // 2 + 1]
+        outside.callback("read")
+        self.assertEqual(ended, ["/slow"])
+        self.hang_up()
+        self.assertEqual(ended, ["/slow", "/slow"])
+
+
+async def new(view: FarmView, asked: PageRequest) -> Reply:
+    """
+    A page that somebody adds.
+    """
+    return Reply(200, b"new")
