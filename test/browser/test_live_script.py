@@ -12,7 +12,9 @@ from .browser_case import BrowserCase
 
 PAGE = """<!doctype html><html lang="en" data-root="/"><head><meta charset="utf-8"><title>Live</title>
 <link rel="icon" href="data:,"><script src="/live.js" defer></script></head>
-<body><div id="stale" hidden><p>stale</p></div><main id="main" data-live>{}</main></body></html>"""
+<body><div id="stale" hidden><p>stale</p></div>
+<p><b id="age" data-age="59.2">59 s</b><b data-left="1.5">, <b>1.5 s</b> left</b></p>
+<main id="main" data-live>{}</main></body></html>"""
 
 
 class _Server(ThreadingHTTPServer):
@@ -63,6 +65,13 @@ class LiveScriptTests(BrowserCase):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         return f"http://127.0.0.1:{server.server_port}/"
 
+    def setUp(self) -> None:
+        """
+        Count the streams of each test.
+        """
+        super().setUp()
+        _Server.opened = 0
+
     def test_refused(self) -> None:
         """
         A page whose stream is refused says that it is not live, opens another, and is made anew then; also when the
@@ -77,3 +86,13 @@ class LiveScriptTests(BrowserCase):
         browser.until(lambda: _Server.opened > 0, "another stream is open")
         _Server.refuses.discard("page")
         browser.until(lambda: browser.one("#main").text != "0 opened", "the page is made anew")
+
+    def test_ages(self) -> None:
+        """
+        What goes on grows older while the page stays as it is; what should have ended is not expected any more.
+        """
+        browser = self.browser.open()
+        browser.until(lambda: _Server.opened > 0, "the stream is open")
+        browser.until(lambda: browser.one("#age").text.startswith("1 m 0"), "a minute has passed")
+        left = browser.one("[data-left]")
+        browser.until(lambda: not left.is_displayed(), "nothing is left of the time")

@@ -8,6 +8,8 @@ from typing import Any
 
 from attrs import frozen
 
+from buildbot_lite.model.wait_reasons import absent, back_off, busy, draining, lock, low_space, paused
+
 from . import holder_answers, targets
 from .seeding import Seeding
 from .values import HOSTILE, HOSTILE_TAG, TAGS
@@ -19,26 +21,26 @@ _STATES: Sequence[tuple[str, Document]] = (
     ("here", {}),
     (
         "reconnecting",
-        {"connected": False, "obstacle": "{slave} is not connected (since 12:00:01)", "grace_left": 1790.0},
+        {"connected": False, "obstacle": absent("{slave}", "since 12:00:01").sentence, "grace_left": 1790.0},
     ),
-    ("paused", {"paused": 1_795_990_000.0, "obstacle": "{slave} is paused"}),
-    ("draining", {"draining": True, "obstacle": "{slave} is draining: it leaves when its builds have ended"}),
+    ("paused", {"paused": 1_795_990_000.0, "obstacle": paused("{slave}").sentence}),
+    ("draining", {"draining": True, "obstacle": draining("{slave}").sentence}),
     (
         "low-space",
-        {"low_space": True, "obstacle": "{slave} has less than 1 GiB free", "space": 3e8},
+        {"low_space": True, "obstacle": low_space("{slave}", 286 << 20, 1 << 30).sentence, "space": 286 << 20},
     ),
     (
         "refused",
-        {"connected": False, "refused": None, "obstacle": "another machine has the string of {slave}"},
+        {"connected": False, "refused": None, "obstacle": "{slave}'s string belongs to another machine"},
     ),
-    ("never-seen", {"connected": False, "since": None, "obstacle": "{slave} has never been here"}),
+    ("never-seen", {"connected": False, "since": None, "obstacle": absent("{slave}", "never seen").sentence}),
 )
 _WAITS = (
-    ("busy", "poplar builds nightly/60, and takes one build at a time"),
-    ("paused", "birch is paused; go on with: buildbot-lite resume birch"),
-    ("lock", "the lock 'database' is held by release/60"),
-    ("absent", "elm.example.org is not here since 10 minutes"),
-    ("back-off", "it was tried once, and is tried again in 40 seconds"),
+    busy("poplar", ["nightly/60"]),
+    paused("birch"),
+    lock("database", ["release/60"], held=True),
+    absent("elm.example.org", "since 12:00:01"),
+    back_off(40, 1),
 )
 
 
@@ -124,7 +126,8 @@ class LiveAnswers:
         seeding = self.seeding
         waiting = []
         for each in range(seeding.waiting):
-            kind, sentence = _WAITS[each % len(_WAITS)]
+            reason = _WAITS[each % len(_WAITS)]
+            kind, sentence = reason.kind.value, reason.sentence
             if seeding.hostile and each % 2:
                 sentence = HOSTILE[each]
             waiting.append(
@@ -177,7 +180,7 @@ class LiveAnswers:
         if document["obstacle"] is not None:
             document["obstacle"] = document["obstacle"].format(slave=name)
         if state == "refused":
-            reason = HOSTILE[1] if seeding.hostile else "its string belongs to another machine"
+            reason = HOSTILE[1] if seeding.hostile else f"{name}'s string belongs to another machine"
             document["refused"] = {"at": seeding.now - 900, "reason": reason, "asks_again_by": seeding.now + 900}
         return document
 

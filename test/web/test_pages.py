@@ -97,6 +97,25 @@ class FarmPageTests(PagesCase):
         self.assertIn('class="cell failure"', page)
         self.assertIn('<b aria-hidden="true">F</b>', page)
 
+    def test_failing(self) -> None:
+        """
+        How many builders fail is told first, with a link to them; whatever the filter leaves out, it counts all.  A
+        build that runs changes nothing.
+        """
+        ends = {"bad": Result.FAILURE, "odd": Result.EXCEPTION, "good": Result.SUCCESS, "fair": Result.WARNINGS}
+        names = [{"builder": name, "tags": [], "slaves": []} for name in ends]
+        self.master.answers["www"] = {"title": "A farm", "private": False, "builders": names}
+        for name, result in ends.items():
+            self.successResultOf(self.records.write(a_build(name, 1, result)))
+        self.successResultOf(self.records.write(a_build("bad", 2, None)))
+        for query, shown in (("", {*ends}), ("?result=failing", {"bad", "odd"}), ("?text=good", {"good"})):
+            page = self.get(f"/{query}").text
+            self.assertIn('<a href="./?result=failing"><b>2</b> of 4 builders failing</a>', page)
+            self.assertEqual({*re.findall('row"><a href="builders/([a-z]+)"', page)}, shown)
+        for name in ("bad", "odd"):
+            self.successResultOf(self.records.write(a_build(name, 3, Result.SUCCESS)))
+        self.assertNotIn(" failing</a>", self.get("/?text=").text)
+
     def test_build(self) -> None:
         """
         The page of a build says once who asked for it; the templates of all pages can be compiled.

@@ -18,6 +18,8 @@ from . import rows
 from .rendering import (
     clock,
     duration,
+    elapsed,
+    left,
     moment,
     prose,
     result_class,
@@ -50,6 +52,8 @@ class Templates:
         self._environment.filters.update(
             clock=clock,
             duration=duration,
+            elapsed=elapsed,
+            left=left,
             holder_name=holder_name,
             letter=result_letter,
             moment=moment,
@@ -64,6 +68,7 @@ class Templates:
         )
         # What a page has hundreds of.
         self._environment.globals.update(
+            build_links=rows.build_links,
             build_rows=rows.build_rows,
             cells=rows.cells,
             console_rows=rows.console_rows,

@@ -110,6 +110,20 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
 
 
+def elapsed(seconds: float) -> Markup:
+    """
+    The *seconds* that something has lasted which still goes on, as `duration`; the page's script counts on.
+    """
+    return Markup(f'<span data-age="{max(0.0, seconds):.1f}">{duration(seconds)}</span>')  # noqa: S704 - a number
+
+
+def left(seconds: float) -> Markup:
+    """
+    ", about 2 m 10 s left": the *seconds* until an expected end, which the page's script counts down.
+    """
+    return Markup(f'<span data-left="{seconds:.1f}">, about <span>{duration(seconds)}</span> left</span>')  # noqa: S704 - a number
+
+
 def size(number: float | None) -> str:
     """
     A number of bytes for people: "312 B", "4.1 KiB".

@@ -18,7 +18,9 @@ from ...storage.records.cells import BuildCell
 from ...storage.records.history import HistoryEntry
 from .rendering import (
     duration,
+    elapsed,
     moment,
+    page_of_build,
     page_of_builder,
     prose,
     result_class,
@@ -32,6 +34,8 @@ from .rendering import (
 Document = Mapping[str, Any]
 _LEEWAY = 5
 _LONGEST_NAME = 200
+_SHORT = 26
+"""Characters of a name that stay on one line."""
 
 
 @frozen
@@ -68,14 +72,16 @@ class _Look:
     badge: str
 
 
-def build_rows(root: str, entries: Iterable[HistoryEntry], now: float, *, with_builder: bool) -> Markup:
+def build_rows(
+    root: str, entries: Iterable[HistoryEntry], now: float, *, with_builder: bool, with_slave: bool = True
+) -> Markup:
     """
     The rows of a list of builds.
     """
-    return _joined(_build_row(root, entry, now, with_builder=with_builder) for entry in entries)
+    return _joined(_build_row(root, entry, now, with_builder=with_builder, with_slave=with_slave) for entry in entries)
 
 
-def _build_row(root: str, entry: HistoryEntry, now: float, *, with_builder: bool) -> str:
+def _build_row(root: str, entry: HistoryEntry, now: float, *, with_builder: bool, with_slave: bool) -> str:
     build = entry.build
     builder, slave = _name(build.builder), _name(build.slave)
     reason = ""
@@ -85,16 +91,42 @@ def _build_row(root: str, entry: HistoryEntry, now: float, *, with_builder: bool
     source = f'<span class="chip">{_text(branch, 60)}</span> ' if branch else ""
     if revision:
         source += f"<code>{escape(_cut(shown(revision), 12, end=''))}</code>"
+    by = entry.origin.by or entry.origin.scheduler
+    of_slave = (
+        f'<td{_line(build.slave)}><a href="{root}slaves/{slave.segment}">{slave.text}</a></td>\n' if with_slave else ""
+    )
+    took = elapsed(now - build.started) if build.finished is None else duration(build.finished - build.started)
     return (
-        f'<tr><th scope="row"><a href="{root}{builder.page}/{build.number}">'
+        f'<tr><th{_line(build.builder)} scope="row"><a href="{root}{builder.page}/{build.number}">'
         f"{f'{builder.text}/' if with_builder else ''}{build.number}</a></th>\n"
         f"<td>{_look(build.result).badge}{reason}</td>\n"
-        f"<td>{source}</td>\n"
-        f"<td>{_text(entry.origin.by or entry.origin.scheduler, 60)}</td>\n"
-        f'<td><a href="{root}slaves/{slave.segment}">{slave.text}</a></td>\n'
+        f"<td{_line(branch or '')}>{source}</td>\n"
+        f"<td{_line(by)}>{_text(by, 60)}</td>\n"
+        f"{of_slave}"
         f"<td>{moment(build.started)}</td>\n"
-        f'<td class="number">{duration((build.finished or now) - build.started)}</td></tr>\n'
+        f'<td class="number">{took}</td></tr>\n'
     )
+
+
+def build_links(root: str, labels: Iterable[object]) -> Markup:
+    """
+    The builds with *labels* such as "hello/12", as links to their pages.
+    """
+    return Markup(", ").join(_build_link(root, str(label)) for label in labels)
+
+
+def _build_link(root: str, label: str) -> Markup:
+    builder, _, number = label.rpartition("/")
+    if not (builder and number.isdecimal()):
+        return Markup(_text(label))  # noqa: S704 - escaped
+    return Markup(f'<a href="{root}{page_of_build(builder, int(number))}">{_text(label)}</a>')  # noqa: S704 - escaped
+
+
+def _line(name: str) -> str:
+    """
+    The attribute of a cell with *name*, which stays on one line if it is short.
+    """
+    return ' class="short"' if len(name) <= _SHORT else ""
 
 
 def slave_rows(slaves: Iterable[Document]) -> Markup:
@@ -108,13 +140,13 @@ def slave_rows(slaves: Iterable[Document]) -> Markup:
 def _slave_row(slave: Document) -> str:
     name, state = _name(slave["slave"]), str(slave["state"])
     why = f' <span class="quiet">{escape(_cut(prose(slave["says"]), 200, " "))}</span>' if slave["says"] else ""
-    until = f' <span class="quiet">its builds wait until {moment(slave["until"])}</span>' if slave["until"] else ""
+    until = f'<span class="quiet">; its builds wait until {moment(slave["until"])}</span>' if slave["until"] else ""
     space = slave.get("space")
     return (
-        f'<tr><th scope="row"><a href="slaves/{name.segment}">{name.text}</a></th>\n'
+        f'<tr><th{_line(slave["slave"])} scope="row"><a href="slaves/{name.segment}">{name.text}</a></th>\n'
         f'<td><span class="slave-state {_text(state.replace(" ", "-"))}">{_text(slave["words"])}</span>'
         f"{why}{until}</td>\n"
-        f"<td>{_text(', '.join(map(str, slave.get('running') or ())))}</td>\n"
+        f"<td>{build_links('', slave.get('running') or ())}</td>\n"
         f"<td>{moment(slave.get('since'))}</td>\n"
         f'<td class="number">{size(space) if space else ""}</td>\n'
         f"<td>{_text(slave.get('version') or '')}</td></tr>\n"

@@ -9,6 +9,7 @@ from typing import Any
 from attrs import evolve, frozen
 from sqlalchemy import Connection
 
+from ...model.results import Result
 from ...storage.records import cells
 from ...storage.records.cells import BuildCell, RunningStep
 from ..farm.live import Document
@@ -27,6 +28,11 @@ MOST_BUILDERS = 1000
 """Builders whose last results are looked at by the filter."""
 MOST_GROUPS = 30
 """Groups of waiting requests that are shown."""
+FAILING = "failing"
+"""The value of the filter by result for builders whose last build failed or ended with an exception."""
+_BAD = frozenset({Result.FAILURE.name, Result.EXCEPTION.name})
+_LOOKED_AT = 4
+"""Newest builds of a builder among which the last one that ended is looked for, to count the builders that fail."""
 MOST_SLAVES = 60
 """Slaves that are shown one by one; of more, those with something to say."""
 
@@ -76,10 +82,12 @@ class MatchingSlaves:
 @frozen
 class _Snapshot:
     """
-    What the records say, in one transaction.  *total*: of the builders, of which those of *shown* have a row.
+    What the records say, in one transaction.  *total*: of the builders, of which those of *shown* have a row, and
+    *failing* fail.
     """
 
     total: int
+    failing: int
     tags: Sequence[str]
     shown: Stretch[Document]
     cells: Mapping[str, Sequence[BuildCell]]
@@ -103,6 +111,7 @@ async def farm(view: FarmView, asked: PageRequest) -> Reply:
         newer=snapshot.shown.newer,
         older=snapshot.shown.older,
         total=snapshot.total,
+        failing=snapshot.failing,
         tags=snapshot.tags,
         running=len(snapshot.running),
         is_known=bool(status),
@@ -129,7 +138,8 @@ def _read(
     ended: dict[str, Sequence[BuildCell]] = {}
     if wanted.result:
         ended = _ended(connection, passing[:MOST_BUILDERS])
-        passing = [each for each in passing if _last_result(ended.get(each["builder"], ())) == wanted.result]
+        results = _BAD if wanted.result == FAILING else {wanted.result}
+        passing = [each for each in passing if _last_result(ended.get(each["builder"], ())) in results]
     running = cells.running(connection)
     shown = stretch(asked, passing, MOST_ROWS)
     if shown.newer is None and shown.older is not None:
@@ -137,6 +147,7 @@ def _read(
         shown = evolve(shown, rows=_busy_first(passing, busy))
     return _Snapshot(
         len(known),
+        _failing(connection, known),
         sorted({tag for each in known for tag in each.get("tags", ())}),
         shown,
         ended or _ended(connection, shown.rows),
@@ -153,6 +164,15 @@ def _busy_first(builders: Sequence[Document], busy: Collection[str]) -> Sequence
     further = [each for each in builders[MOST_ROWS:] if each["builder"] in busy]
     shown = [*builders[:MOST_ROWS], *further[:MOST_BUSY]]
     return sorted(shown, key=lambda each: each["builder"] not in busy)
+
+
+def _failing(connection: Connection, known: Sequence[Document]) -> int:
+    """
+    How many of the *known* builders, of which the first `MOST_BUILDERS` count, fail.
+    """
+    newest = cells.newest_of_each(connection, [each["builder"] for each in known[:MOST_BUILDERS]], _LOOKED_AT)
+    last = (next((each.result for each in found if each.result is not None), None) for found in newest.values())
+    return sum(result is not None and result.name in _BAD for result in last)
 
 
 def _ended(connection: Connection, builders: Sequence[Document]) -> dict[str, Sequence[BuildCell]]:

@@ -15,6 +15,44 @@
     }
   };
 
+  // The times at the left of the waterfall.
+  const localClocks = (within) => {
+    const today = new Date().toDateString();
+    for (const clock of within.querySelectorAll("[data-clock]")) {
+      const at = new Date(Number(clock.dataset.clock) * 1000);
+      const day = at.toDateString() === today ? {} : {weekday: "short"};
+      clock.textContent = at.toLocaleTimeString([], {hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...day});
+    }
+    for (const zone of within.querySelectorAll("[data-zone]")) zone.textContent = "";
+  };
+
+  // What goes on grows older, and comes nearer to its end, while the page stays as it was sent.
+  const words = (seconds) => {
+    if (seconds < 10) return `${seconds.toFixed(1)} s`;
+    const whole = Math.round(seconds);
+    const two = (number) => String(number).padStart(2, "0");
+    if (whole < 60) return `${whole} s`;
+    if (whole < 3600) return `${Math.floor(whole / 60)} m ${two(whole % 60)} s`;
+    if (whole < 86400) return `${Math.floor(whole / 3600)} h ${two(Math.floor(whole % 3600 / 60))} m`;
+    return `${Math.floor(whole / 86400)} d ${Math.floor(whole % 86400 / 3600)} h`;
+  };
+  const sentAt = new WeakMap();
+  const tick = () => {
+    if (document.hidden) return;
+    const now = performance.now();
+    for (const each of document.querySelectorAll("[data-age], [data-left]")) {
+      if (!sentAt.has(each)) sentAt.set(each, now);
+      const since = (now - sentAt.get(each)) / 1000;
+      const {age, left, usual} = each.dataset;
+      if (usual) each.querySelector(".done").setAttribute("width", Math.min(100, 100 * (Number(age) + since) / Number(usual)));
+      else if (age) each.textContent = words(Number(age) + since);
+      else {
+        each.hidden = Number(left) <= since;
+        each.firstElementChild.textContent = words(Math.max(0, Number(left) - since));
+      }
+    }
+  };
+
   // The page as the server sent it, by element: only what the server changed is replaced.
   const sent = new Map();
   const remember = (page) => {
@@ -36,6 +74,7 @@
       const part2 = document.adoptNode(part);
       here.replaceWith(part2);
       localTimes(part2);
+      localClocks(part2);
       if (focused) for (const each of part2.querySelectorAll("a[href]")) if (each.getAttribute("href") === focused) { each.focus(); break; }
     }
     document.title = page.title;
@@ -94,7 +133,8 @@
 
   remember(document);
   // After the first frame: the browser's first words for a time take it ten milliseconds.
-  requestAnimationFrame(() => setTimeout(() => localTimes(document)));
+  requestAnimationFrame(() => setTimeout(() => { localTimes(document); localClocks(document); tick(); }));
+  setInterval(tick, 1000);
   if (document.querySelector("[data-live]")) {
     open();
     document.addEventListener("visibilitychange", changed);
