@@ -386,14 +386,14 @@ class JobTests(PackagesCase):
         self.assertEqual((done.code, done.out.count(b"the same, bit for bit")), (0, 2), done)
         self.assertEqual(done.err.count("lost the connection"), 1, done)
         other.touch()
-        done = self.farm.command(*words)
+        done = self.farm.client("buildbot-lite", *words).wait(within=120.0)
         self.assertEqual(done.code, 1, done)
         self.assertIn(f"{self.arch}: different, in equal roots: greet_1.0_{self.arch}.deb".encode(), done.out)
         self.assertNotIn("lost the connection", done.err)
         self.assertIn(b"first difference: /usr/bin/x (only one has it)", done.out)
         self.assertIn(b"all: the same, bit for bit", done.out)
         fails.touch()
-        done = self.farm.command(*words)
+        done = self.farm.client("buildbot-lite", *words).wait(within=120.0)
         self.assertEqual((done.code, done.out.count(b"the build failed, so there is nothing to compare")), (2, 2), done)
 
     def _string(self) -> Path:

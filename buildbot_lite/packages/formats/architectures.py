@@ -16,6 +16,8 @@ MOST_SHOWN = 8
 """Architectures that one reason lists."""
 
 _NOT_HERE = "the target does not build it"
+_IX86 = frozenset({"i386", "i486", "i586", "i686"})
+"""A machine for one of these runs the others, too."""
 
 
 @frozen
@@ -44,7 +46,8 @@ class BuildPlan:
 class RpmArchitectures:
     """
     What the header of a source RPM says, each a list of architectures: its tags BUILDARCHS, EXCLUSIVEARCH, EXCLUDEARCH.
-    An empty *build* or *exclusive* is no limit.
+    An empty *build* or *exclusive* is no limit.  Of *build*, rpmbuild makes packages for the first one that the machine
+    can run, and for no other (rpm 4.18), so their order counts; every machine can run "noarch".
     """
 
     build: tuple[str, ...] = ()
@@ -88,7 +91,8 @@ def rpm_plan(
     *base*: architectures for which every package is built that does not exclude them.  *optional*: for packages that
     name them in BuildArch or ExclusiveArch; "noarch" stands here or in *base*.  *additional*: by name of the package,
     further ones.  A package that is noarch is built once, on a slave of one of the *base* architectures that it does
-    not exclude.  `InputError` if nothing is to be built.
+    not exclude; rpmbuild compares ExclusiveArch and ExcludeArch with the machine then, too.  `InputError` if nothing is
+    to be built.
     """
     asked = {*declared.build, *declared.exclusive}
     further = (additional or {}).get(package, ())
@@ -106,6 +110,9 @@ def rpm_plan(
         on = tuple(arch for arch in base if arch != NOARCH and not _excluded(arch, declared))
         if NOARCH not in (*base, *optional, *further):
             skipped[NOARCH] = _NOT_HERE
+        elif builds or any(_made(arch, declared.build) != NOARCH for arch in on):
+            made = ", ".join(each.architecture for each in builds) or "the target's machines"
+            skipped[NOARCH] = f"BuildArch of the package is {_list(declared.build)}, and {made} comes first"
         elif not on:
             skipped[NOARCH] = f"the package excludes {_list(each for each in base if each != NOARCH)}"
         else:
@@ -117,9 +124,17 @@ def rpm_plan(
 
 
 def _why_not(arch: str, declared: RpmArchitectures) -> str | None:
-    if declared.build and arch not in declared.build:
-        return f"BuildArch of the package is {_list(declared.build)}"
+    if declared.build and (made := _made(arch, declared.build)) != arch:
+        instead = f", and {made} comes first" if arch in declared.build else ""
+        return f"BuildArch of the package is {_list(declared.build)}{instead}"
     return _excluded(arch, declared)
+
+
+def _made(arch: str, build: Sequence[str]) -> str:
+    """
+    The architecture of the packages that rpmbuild makes on a machine for *arch*, if BuildArch is *build*; "": none.
+    """
+    return next((each for each in build if each in (arch, NOARCH) or {each, arch} <= _IX86), "")
 
 
 def _excluded(arch: str, declared: RpmArchitectures) -> str | None:
