@@ -39,12 +39,12 @@ The spine
 =========
 
 A build, forwards: the FURL in slave.tac → `slave_tap` → `wire.reconnecting` → the master finds the grant
-(`master.grants.registry`) → the desk (`master.slaves.registry`) → the session (`master.slaves.session`) → the queue
-chooses (`master.scheduling.queue`) → the build runs its steps (`master.builds.build`, `master.builds.step_context`),
-each effect through its journal (`master.builds.journal`) → a command (`master.slaves.command`) → the slave's agent
-(`slave.agent`) → the keeper spawns (`keeper`) → bytes into the spool → `slave.stream_sender` appends them → the
-master's stream file (`storage.streams`) → followers (`status.following`), and news of it (`status.farm_news`) → the web
-process (`web`: its map goes on to the browser).
+(`master.grants.registry`) → the desk (`master.slaves.desk`) → the session (`master.slaves.session`) → a request is
+chosen from the queue (`master.scheduling.choice`) → the build runs its steps (`master.builds.build`,
+`master.builds.step_context`), each effect through its journal (`master.builds.journal`) → a command
+(`master.slaves.command`) → the slave's agent (`slave.agent`) → the keeper spawns (`keeper`) → bytes into the spool →
+`slave.stream_sender` appends them → the master's stream file (`storage.streams`) → followers (`status.following`), and
+news of it (`status.farm_news`) → the web process (`web`: its map goes on to the browser).
 
 Backwards: the answer to an append is the flow control.  Last, once: finished(outcome, lengths, checksums); once the
 journal holds it (`master.builds.recorder`, `storage.writer`), the slave may forget the command.
@@ -57,6 +57,26 @@ an object with just these calls; `wire.exposed` asks on each call whether the gr
 `control.admin` whether it permits the question, `master.scheduling.submit_limits` whether it may submit now.
 
 The way of a package, from a submission to a signed repository, is in `packages`.
+
+Where it happens
+================
+
+::
+
+    a FURL is made                    master.grants.registry (hand_out), storage.swissnums (its secret part),
+                                      master.grants.location (its text); master.grants.publisher writes the farm's own
+    a right is checked                control.verbs, wire.exposed; see above
+    a submission becomes requests     control.submissions ► master.scheduling.submission ► master.scheduling.requests
+    a change becomes requests         master.scheduling.changes ► master.scheduling.schedulers
+    a build waits, and why            master.scheduling.choice; the words are in model.wait_reasons
+    a lost link is waited for         master.slaves.session_machine; then master.scheduling.requests tries again
+    a build is replayed               master.recovery ► master.scheduling.runner (resume) ► master.builds.build, with
+                                      master.builds.journal
+    a stream is mirrored              slave.stream_sender ► master.slaves.command ► master.builds.streams ►
+                                      storage.streams
+    a command's processes are ended   keeper.termination
+    a page is made                    web.dispatcher ► a module of web.pages ► web.templates
+    a package's root is made          packages.building.roots (words), packages/building/overlay.sh (what they do)
 
 The words
 =========

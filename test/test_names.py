@@ -59,14 +59,22 @@ GROUPS = (
     "cli",
     "control",
     "keeper",
+    "master/builds",
+    "master/grants",
     "master/scheduling",
+    "master/slaves",
     "model",
     "packages",
+    "packages/building",
     "packages/control",
+    "packages/formats",
+    "packages/keys",
+    "packages/records",
     "packages/repositories",
     "packages/service",
     "packages/signer",
     "packages/signing",
+    "packages/targets",
     "slave",
     "status",
     "status/reporters",
@@ -95,10 +103,32 @@ def unnamed(directory: Path) -> list[str]:
     )
 
 
+def named_modules(text: str) -> set[str]:
+    """
+    Return the dotted names in *text* that begin with a module or package of this program.
+    """
+    first = {path.stem for path in PACKAGE.iterdir() if path.is_dir() or path.suffix == ".py"}
+    files = {"master.cfg", "slave.tac"}
+    return {
+        name for name in re.findall(r"(?<!/)\b[a-z_]+(?:\.[a-z_]+)+", text) if name.partition(".")[0] in first
+    } - files
+
+
 class GroupsTests(SynchronousTestCase):
     """
     Docstrings of packages.
     """
+
+    def test_map(self) -> None:
+        """
+        Each module that the map names is there.
+        """
+        named = named_modules(buildbot_lite.__doc__ or "")
+        self.assertIn("master.grants.registry", named)
+        places = {name: PACKAGE.joinpath(*name.split(".")) for name in named}
+        self.assertEqual(
+            [name for name, at in places.items() if not (at.is_dir() or at.with_suffix(".py").is_file())], []
+        )
 
     def test_complete(self) -> None:
         """

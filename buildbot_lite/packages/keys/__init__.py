@@ -1,4 +1,7 @@
 """
-Public keys, and what they sign: signatures as the farm wants them of signers (`wanted_file`, `signature_ids`), and
-their check by gpgv and rpmkeys (`openpgp`, `verification`).  No secret key is ever here.
+Public keys, and what they sign.  No secret key is ever here.
+
+``wanted_file``   a signature as the farm wants it of a signer; ``signature_ids``: its name
+``openpgp``       keys and signatures, read
+``verification``  their check, by gpgv and rpmkeys
 """
