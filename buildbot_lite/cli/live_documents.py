@@ -52,7 +52,7 @@ class Answering(Protocol):
 @define(eq=False)
 class CountedChanges:
     """
-    Something that happens now and then, *count* times so far.
+    An event that happens again and again; *count*: how often so far.
     """
 
     count: int = 0
@@ -60,13 +60,13 @@ class CountedChanges:
 
     def next_change(self) -> Deferred[None]:
         """
-        Fires at the next time.
+        Fires when it happens next.
         """
         return self._change.wait()
 
     def fire(self) -> None:
         """
-        It happens.
+        Count the event, and tell all that wait for it.
         """
         self.count += 1
         change, self._change = self._change, OneShot()

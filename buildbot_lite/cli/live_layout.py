@@ -105,9 +105,6 @@ class Composition:
         return _filled([*top, *_body(self.sections, space, room)], space)
 
     def rows(self, width: int) -> list[Row]:
-        """
-        All rows.
-        """
         rows: list[Row] = []
         for section in self.sections:
             rows += [Row(Text(), stops=False)] if rows else []

@@ -84,7 +84,7 @@ class Binding:
 
     def keep(self, connection: Connection, now: float) -> None:
         """
-        Record it.
+        Record the binding; `read` finds it by its digest.
         """
         states.put(connection, f"binding:{self.digest}", self.document, now)
 

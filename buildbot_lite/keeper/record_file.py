@@ -38,9 +38,6 @@ class RecordFile:
             raise
 
     def close(self) -> None:
-        """
-        Close the file.
-        """
         os.close(self._fd)
 
     def read(self) -> Iterator[dict[str, Any]]:

@@ -26,9 +26,6 @@ class Histogram:
         return [0] * (len(self.bounds) + 1)
 
     def add(self, value: float) -> None:
-        """
-        Count *value*.
-        """
         self._counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 

@@ -74,9 +74,6 @@ class Literal:
     words: str
 
     def text(self, arguments: InterpolateArguments) -> str:
-        """
-        The literal text.
-        """
         return self.words
 
 

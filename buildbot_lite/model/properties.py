@@ -175,9 +175,6 @@ class Properties:
     asDict = to_document
 
     def hasProperty(self, name: str) -> bool:
-        """
-        Whether there is a property of that *name*.
-        """
         return name in self._values
 
     has = hasProperty

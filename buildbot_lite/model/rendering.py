@@ -76,17 +76,11 @@ class View:
         return self.properties.get(name, default)
 
     def hasProperty(self, name: str) -> bool:
-        """
-        Whether there is a property of that *name*.
-        """
         return name in self.properties
 
     has_key = hasProperty
 
     def getProperties(self) -> Properties:
-        """
-        All properties.
-        """
         return self.properties
 
     async def render(self, value: Any) -> Any:

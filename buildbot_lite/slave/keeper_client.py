@@ -102,9 +102,6 @@ class KeeperClient:
 
     @property
     def attached(self) -> bool:
-        """
-        Whether a keeper is attached.
-        """
         return isinstance(self._state, _Attached)
 
     async def ensure(self, listener: KeeperListener) -> None:

@@ -23,9 +23,6 @@ class ServedDirectories:
         self._path = path
 
     def names(self) -> frozenset[str]:
-        """
-        All of them.
-        """
         return frozenset(self._read())
 
     def note(self, names: Collection[str]) -> None:

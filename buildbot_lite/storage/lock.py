@@ -33,9 +33,6 @@ class DirectoryLock:
         self._descriptor: int | None = descriptor
 
     def release(self) -> None:
-        """
-        Release the lock.
-        """
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

@@ -102,15 +102,9 @@ class RetryingRecords:
 
     @property
     def meter(self) -> BatchMeter:
-        """
-        As `Records.meter`.
-        """
         return self._records.meter
 
     def on_commit(self, callback: OnCommit) -> Callable[[], None]:
-        """
-        As `Records.on_commit`.
-        """
         return self._records.on_commit(callback)
 
     def close(self) -> Deferred[None]:

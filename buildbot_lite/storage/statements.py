@@ -52,9 +52,6 @@ class Statement:
         self._compiled: dict[str, CompiledStatement] = {}
 
     def compiled(self, dialect: Dialect) -> CompiledStatement:
-        """
-        The statement for *dialect*.
-        """
         known = self._compiled.get(dialect.name)
         if known is None:
             compiled = self._clause.compile(dialect=dialect)

@@ -176,36 +176,21 @@ class Writer:
         self._readers = readers
 
     def write(self, change: Callable[[Connection], T]) -> Deferred[T]:
-        """
-        As `Records.write`.
-        """
         self._hand_over_within(0.0)
         return self._enqueue(self._collected.append, change)
 
     def note(self, change: Callable[[Connection], T]) -> Deferred[T]:
-        """
-        As `Records.note`.
-        """
         self._hand_over_within(NOTED_WITHIN)
         return self._enqueue(self._collected.append, change)
 
     def read(self, query: Callable[[Connection], T]) -> Deferred[T]:
-        """
-        As `Records.read`.
-        """
         return self._enqueue(self._queries.put, query)
 
     @property
     def meter(self) -> BatchMeter:
-        """
-        As `Records.meter`.
-        """
         return self._meter
 
     def on_commit(self, callback: OnCommit) -> Callable[[], None]:
-        """
-        As `Records.on_commit`.
-        """
         return self._subscribers.add(callback)
 
     def close(self) -> Deferred[None]:

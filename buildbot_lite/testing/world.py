@@ -159,9 +159,6 @@ class World:
         )
 
     def entry(self, step: int, ordinal: int, artifact: str | None = None, log: str = STDIO) -> MemoryEntryStreams:
-        """
-        The streams of one entry.
-        """
         self.output_logs[step, ordinal] = log
         if artifact is not None:
             self.artifacts[step, ordinal] = artifact

@@ -75,9 +75,6 @@ class PlacedRecords:
         self._records = ReadOnlyRecords(path, reactor)
 
     def read(self, query: Callable[[Connection], T]) -> Deferred[T]:
-        """
-        As `ReadOnlyRecords.read`.
-        """
         return self._records.read(query)
 
     def move(self, path: str) -> None:

@@ -163,9 +163,6 @@ class RemoteControl(Remote):
         return following.addCallback(_answer)
 
     def open_shell(self, question: Document, terminal: ShellTerminal) -> Deferred[OpenShell]:
-        """
-        As `ShellControl.open_shell`.
-        """
         opening = self._call("open_shell", request=question_bytes(question), terminal=ExposedTerminal(terminal))
         return opening.addCallback(RemoteOpenShell)
 

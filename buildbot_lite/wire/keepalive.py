@@ -71,9 +71,6 @@ class Keepalive:
         self._longest = math.inf
 
     def stop(self) -> None:
-        """
-        Stop the timer.
-        """
         if self._timer.active():
             self._timer.cancel()
 

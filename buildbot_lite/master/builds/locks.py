@@ -201,9 +201,6 @@ class Locks:
         return None if waiter is None else self._obstacle(waiter)
 
     def holding(self, owner: LockOwner) -> Sequence[LockUse]:
-        """
-        The locks that *owner* holds.
-        """
         return self._holding.get(owner, ())
 
     def of_request(self, request: int) -> Sequence[LockUse]:

@@ -229,9 +229,6 @@ class EntryStreamFiles:
         return seals
 
     def close(self) -> None:
-        """
-        Close all files.
-        """
         for stream in self._streams.values():
             stream.file.close()
 

@@ -78,9 +78,6 @@ class SourceStampFilter(ChangeFilter):
         return StampDictionary(change.to_document())
 
     def takes(self, stamp: StampView) -> bool:
-        """
-        Whether the filter takes *stamp*.
-        """
         view: Any = stamp
         return self.why_not(view) is None
 

@@ -111,7 +111,7 @@ class ChangeSource(metaclass=NotingType):
         """
         return type(self) is type(other) and self.recipe == other.recipe
 
-    # Called by the supervisor.
+    # Called by its `RunningSource`.
 
     def describe(self) -> str:
         """

@@ -36,9 +36,6 @@ class SlaveProperties(dict[str, Any]):
         return self.get(name, default)
 
     def hasProperty(self, name: str) -> bool:
-        """
-        Whether there is a property of that *name*.
-        """
         return name in self
 
 

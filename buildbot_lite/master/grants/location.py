@@ -71,9 +71,6 @@ class Location:
         return ClosedPorts(tuple(sorted(closed)), min(bound.values(), default=now))
 
     def furl(self, swissnum: str) -> str:
-        """
-        The FURL of *swissnum*.
-        """
         return build(self._tub_id, self.hints(), swissnum)
 
     async def unreachable(self, hints: Iterable[str]) -> list[str]:

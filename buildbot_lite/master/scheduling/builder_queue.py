@@ -61,7 +61,7 @@ class WaitingRequest:
 
     def know(self, needs: Hashable) -> None:
         """
-        Its locks are rendered.
+        Note *needs*, its rendered locks.
         """
         self.needs = needs
         self.kind = self.only, needs, self.buildset.parent_build
@@ -79,9 +79,6 @@ class WaitingRequest:
 
     @property
     def urgency(self) -> Urgency:
-        """
-        Its sort key.
-        """
         return -self.request.priority, self.request.id
 
     @property

@@ -63,9 +63,6 @@ class Cancelling:
         self._unsubscribe: Callable[[], None] = lambda: None
 
     def start(self) -> None:
-        """
-        Begin.
-        """
         self._unsubscribe = self._records.on_commit(self._committed)
         background(self._resume(), self._log, "cancelling what a crash left")
 
@@ -77,9 +74,6 @@ class Cancelling:
             background(self._forget(), self._log, "forgetting the changes that were considered")
 
     def stop(self) -> None:
-        """
-        Stop following.
-        """
         self._unsubscribe()
 
     def _services(self, kind: type[Any]) -> list[Any]:

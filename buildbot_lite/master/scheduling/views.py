@@ -58,16 +58,10 @@ class RequestView:
 
     @property
     def id(self) -> int:
-        """
-        Its number.
-        """
         return self._request.id
 
     @property
     def priority(self) -> int:
-        """
-        Its priority.
-        """
         return self._request.priority
 
     @property
@@ -139,9 +133,6 @@ class RequestView:
         return self.source.branch
 
     def getSubmitTime(self) -> float:
-        """
-        As *submitted*.
-        """
         return self.submitted
 
     def canBeMergedWith(self, other: "RequestView") -> bool:
@@ -243,9 +234,6 @@ class SlaveView(_SameConfig):
 
     @property
     def name(self) -> str:
-        """
-        Its name.
-        """
         return self.config.name
 
     slavename = workername = name

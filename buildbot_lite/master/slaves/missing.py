@@ -69,9 +69,6 @@ class MissingSlaves:
         background(self._looking.start(LOOK_EVERY, now=False), self._log, "looking for missing slaves")
 
     def stop(self) -> None:
-        """
-        Stop looking.
-        """
         if self._looking.running:
             self._looking.stop()
 

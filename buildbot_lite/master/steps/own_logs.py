@@ -41,9 +41,6 @@ class WrittenLog:
         self._write = write
 
     def addStdout(self, text: str) -> Any:
-        """
-        Append *text*.
-        """
         self._write(self.name, text)
         return self
 
@@ -56,9 +53,6 @@ class WrittenLog:
         return self
 
     def getName(self) -> str:
-        """
-        The log's name.
-        """
         return self.name
 
     def __await__(self) -> Generator[Any, Any, "WrittenLog"]:
@@ -92,9 +86,6 @@ class OutputLog:
         return self._read().splitlines(keepends=True)
 
     def getName(self) -> str:
-        """
-        The log's name.
-        """
         return self.name
 
 
@@ -127,9 +118,6 @@ class LogObserver(metaclass=NotingType):
     step: Any = None
 
     def setStep(self, step: Any) -> None:
-        """
-        Keep the step.
-        """
         self.step = step
 
     def outReceived(self, data: str) -> None:

@@ -46,9 +46,6 @@ class JobQuestions:
     service: JobService
 
     def questions(self) -> Sequence[Question]:
-        """
-        All of them.
-        """
         own, everybody = (
             frozenset({SUBMIT, JOBS_VERB, CONTROL}),
             frozenset({SUBMIT, JOBS_VERB, WATCH, CONTROL, SHELL_VERB}),

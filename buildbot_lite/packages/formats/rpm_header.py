@@ -92,9 +92,6 @@ class Header:
         return tag in self._entries
 
     def everything(self) -> Iterator[Value]:
-        """
-        Everything in the header.
-        """
         for tag, entry in self._entries.items():
             yield Value(tag, entry.kind, entry.count, self._store[entry.offset : entry.end])
 

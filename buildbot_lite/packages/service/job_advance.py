@@ -209,9 +209,6 @@ class JobAdvance:
         )
 
     async def get(self, number: int) -> Job | None:
-        """
-        The job *number*.
-        """
         return await read_retrying(self._farm.records, partial(job_records.get, id=number), self._farm.clock)
 
     async def _go(self, job: Job, state: JobState, reason: str = "") -> bool:

@@ -42,9 +42,6 @@ class DurationCounts:
     total: float = 0.0
 
     def add(self, seconds: float) -> None:
-        """
-        Count one duration.
-        """
         self.counts[bisect_left(BUCKETS, seconds)] += 1
         self.total += seconds
 

@@ -66,9 +66,6 @@ class PublicFile:
             raise StorageError(f"A file of a repository cannot be read: {error.strerror}.") from None
 
     def close(self) -> None:
-        """
-        Close the file.
-        """
         os.close(self.descriptor)
 
 

@@ -155,9 +155,6 @@ class FarmLogs:
         pace.fire(None)
 
     async def window(self, log: LogReader, start: int, until: int, lines: int = LINES) -> LogWindow:
-        """
-        The window of *log* from *start* to *until*.
-        """
         until = min(until, log.length)
         make = partial(_window, log.parts, start, until, lines)
         return await self._windows.get((digest_of(log.parts), start, until, lines), lambda: self.in_thread(make))

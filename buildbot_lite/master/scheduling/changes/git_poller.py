@@ -147,9 +147,6 @@ class GitPoller(PollingChangeSource):
         return f"{without_passwords(self.repourl)}: {branches}"
 
     async def poll(self) -> None:
-        """
-        Poll once.
-        """
         redaction = Redaction()
         access = await self._access(redaction)
         basedir = self.context.basedir

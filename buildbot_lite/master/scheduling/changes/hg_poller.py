@@ -99,9 +99,6 @@ class HgPoller(PollingChangeSource):
 
     @property
     def repository(self) -> str:
-        """
-        The address.
-        """
         return self.repourl
 
     def describe(self) -> str:
@@ -111,9 +108,6 @@ class HgPoller(PollingChangeSource):
         return f"{self.repourl}: {', '.join([*self.branches, *self.bookmarks])}"
 
     async def poll(self) -> None:
-        """
-        Poll once.
-        """
         await self._pull()
         state = await self.context.state()
         seen: dict[str, list[str]] = dict(state["heads"]) if state and state.get("url") == self.repourl else {}

@@ -122,9 +122,6 @@ class RunningSource:
         return ended.addErrback(self._not_ended).addCallback(lambda _: None)
 
     def polls(self, repository: str) -> bool:
-        """
-        Whether it polls *repository*.
-        """
         return (
             isinstance(self.source, PollingChangeSource) and bool(repository) and (self.source.repository == repository)
         )

@@ -74,9 +74,6 @@ class ChangeSources:
             _ = each.stop()  # its remaining work may end later
 
     async def stop(self) -> None:
-        """
-        Stop all.
-        """
         running, self._running = self._running, {}
         for ended in [each.stop() for each in running.values()]:
             await ended

@@ -147,15 +147,9 @@ class SVNPoller(PollingChangeSource):
 
     @property
     def repository(self) -> str:
-        """
-        The address.
-        """
         return self.repourl
 
     async def poll(self) -> None:
-        """
-        Poll once.
-        """
         redaction = Redaction()
         login = SvnLogin(
             await rendered(self.context, redaction, self.user), await rendered(self.context, redaction, self.password)

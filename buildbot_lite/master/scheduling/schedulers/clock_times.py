@@ -65,7 +65,7 @@ class FiringTimes:
 
     def due(self) -> float:
         """
-        The next time.
+        When to fire next, in seconds since 1970.
         """
         if self.last is None:
             return self.first or 0.0

@@ -100,9 +100,6 @@ class SchedulerEngine:
         requests.subscribe(self._buildset_changed)
 
     def start(self) -> None:
-        """
-        Begin.
-        """
         self._loop = Deferred.fromCoroutine(self._run())
         background(self._loop.addErrback(lambda failure: failure.trap(CancelledError)), self._log, "the schedulers")
 
