@@ -77,17 +77,7 @@ def call_within(seconds: float | None, function: Callable[..., T], *args: Any, *
     """
     if seconds is None or not _in_main_thread() or _is_only():
         return function(*args, **kwargs)
-    depth = len(_ends)
-    try:
-        try:
-            _begin(seconds)
-            return function(*args, **kwargs)
-        finally:
-            _end(depth)
-    except OverdueError:
-        # It may have interrupted `_begin` or `_end`.
-        _end(depth)
-        raise
+    return _within(seconds, float, function, *args, **kwargs)
 
 
 def unlimited(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
@@ -116,17 +106,7 @@ def within_only(seconds: float, function: Callable[..., T], *args: Any, **kwargs
     """
     if not _in_main_thread():
         return function(*args, **kwargs)
-    depth = len(_ends)
-    try:
-        try:
-            _begin(seconds, _OnlyEnd)
-            return function(*args, **kwargs)
-        finally:
-            _end(depth)
-    except OverdueError:
-        # It may have interrupted `_begin` or `_end`.
-        _end(depth)
-        raise
+    return _within(seconds, _OnlyEnd, function, *args, **kwargs)
 
 
 def limit_from_now(seconds: float, *, only: bool = False) -> None:
@@ -230,7 +210,21 @@ def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-def _begin(seconds: float, kind: type[float] = float) -> None:
+def _within(seconds: float, kind: type[float], function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    depth = len(_ends)
+    try:
+        try:
+            _begin(seconds, kind)
+            return function(*args, **kwargs)
+        finally:
+            _end(depth)
+    except OverdueError:
+        # It may have interrupted `_begin` or `_end`.
+        _end(depth)
+        raise
+
+
+def _begin(seconds: float, kind: type[float]) -> None:
     """
     Begin a limit of a *kind*: `_OnlyEnd`, or any other.
     """

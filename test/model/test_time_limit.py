@@ -56,8 +56,8 @@ class TimeLimitTests(SynchronousTestCase):
         """
         begin = time_limit._begin
 
-        def late(seconds: float) -> None:
-            begin(seconds)
+        def late(seconds: float, kind: type[float]) -> None:
+            begin(seconds, kind)
             os.kill(os.getpid(), signal.SIGALRM)
 
         self.patch(time_limit, "_begin", late)
