@@ -11,6 +11,7 @@ from datetime import datetime
 import click
 from attrs import frozen
 
+from ..model.input_kinds import LARGEST_TEXT
 from .build_names import BuildName, separated
 from .connection import FarmCommand, MasterLink
 
@@ -88,8 +89,6 @@ class _Pair(click.ParamType[tuple[str, str]]):
 
 
 MOST = 1 << 62
-LARGEST_TEXT = 768 << 10
-"""Bytes: the question to the master, with its quotes, has at most 1 MiB."""
 NUMBER = _Number()
 REQUEST = _Request()
 PAIR = _Pair()

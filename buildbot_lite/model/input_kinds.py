@@ -4,6 +4,8 @@ The kinds of inputs that are submitted for builds: recognised by their beginning
 
 from ..errors import InputError
 
+LARGEST_TEXT = 768 << 10
+"""Bytes of a text that is given with a forced build: the question to the master, with its quotes, has at most 1 MiB."""
 _PATCH_MARKS = (b"diff --git ", b"--- ", b"Index: ", b"diff -", b"*** ", b"From ")
 _COMPRESSIONS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
 

@@ -141,8 +141,10 @@ class FarmPages:
         The resource at the root of the site.
         """
         handover = Handover(self._parts.submit, self._parts.reactor)
-        pages = Pages(self._view, ROUTES).resource() if self._has_farm() else None
-        return SiteRoot(pages, handover, lambda: self._policy)
+        if not self._has_farm():
+            return SiteRoot(None, handover, lambda: self._policy)
+        pages = Pages(self._view, ROUTES)
+        return SiteRoot(pages.resource(), handover, lambda: self._policy, pages.takes_large_form)
 
     def start(self) -> None:
         """

@@ -7,6 +7,7 @@ The pages: which address shows what, and how an answer is sent.
                                                         └─► Streamed ────────────────────────►
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
@@ -28,6 +29,7 @@ from .farm.live import is_private
 from .holders.sessions import FURL, is_foreign, password_of
 from .html.rendering import from_segment, static_file
 from .page_request import LONGEST_ADDRESS, MOST_FIELDS, PageRequest, takes_gzip
+from .pages.force import FORCE
 from .refusals import status_of
 from .replies.kept_replies import KeptReplies, PreparedReply
 from .replies.large_replies import LARGEST_WHOLE, LargeReplies
@@ -49,6 +51,8 @@ _NOT_TOLD = (
     "The master answers, but does not tell who may read these pages.  It is of an older version than the web process, "
     "or its string for the pages was revoked."
 )
+
+_LARGE_FORMS = re.compile(rb"/builders/[^/?]+/force(\?.*)?")
 
 MOST_AT_ONCE = 16
 """Pages that are made at a time, each of which holds what it has read so far; others wait for their turn."""
@@ -92,6 +96,17 @@ class Pages:
         """
         resource: IResource = self._app.resource()
         return resource
+
+    def takes_large_form(self, request: Any, path: bytes) -> bool:
+        """
+        Whether *request*, whose body has not come yet, is a form at *path* that forces a build, from the session of
+        somebody who may do that.
+        """
+        if _LARGE_FORMS.fullmatch(path) is None:
+            return False
+        asked = PageRequest("POST", path.decode("latin-1"), path.decode("latin-1"), {}, _headers(request), request)
+        holder = self._view.sessions.holder_of_session(asked)
+        return holder is not None and holder.permits(FORCE) and asked.visitor.secure
 
     def _add(self, route: Route) -> None:
         def serve(request: Any, **names: str) -> Deferred[None]:
@@ -284,18 +299,21 @@ def _asked(request: Any) -> PageRequest:
     query: dict[str, str] = {}
     for name, value in parse_qsl("&".join(fields), keep_blank_values=True, errors="replace"):
         query.setdefault(name, value)
-    headers = {
-        name.decode("latin-1").lower(): values[-1].decode("latin-1")
-        for name, values in request.requestHeaders.getAllRawHeaders()
-    }
     return PageRequest(
         method=request.method.decode("latin-1"),
         path=request.path.decode("utf-8", "replace"),
         address=address,
         query=query,
-        headers=headers,
+        headers=_headers(request),
         http=request,
     )
+
+
+def _headers(request: Any) -> dict[str, str]:
+    return {
+        name.decode("latin-1").lower(): values[-1].decode("latin-1")
+        for name, values in request.requestHeaders.getAllRawHeaders()
+    }
 
 
 async def _static(view: FarmView, asked: PageRequest, name: str) -> Reply:

@@ -21,20 +21,29 @@ from .webhooks.hooks import ChangeHooks, Handover
 class SiteRoot(WebPage):
     """
     The resource at the root.  *pages*: `Pages.resource`, or None in a process that only takes webhooks.  *handover*:
-    takes the webhooks; None: there are none.  *policy*: the policy of the moment.
+    takes the webhooks; None: there are none.  *policy*: the policy of the moment.  *large_forms*: which requests may
+    bring large forms, by their paths.
     """
 
     def __init__(
-        self, pages: IResource | None, handover: Handover | None, policy: Callable[[], WebPolicy] = WebPolicy
+        self,
+        pages: IResource | None,
+        handover: Handover | None,
+        policy: Callable[[], WebPolicy] = WebPolicy,
+        large_forms: Callable[[Any, bytes], bool] = lambda request, path: False,
     ) -> None:
         super().__init__()
         self._pages = pages
+        self._large_forms = large_forms
         self._policy = policy
         if handover is not None:
             self.putChild(b"change_hook", ChangeHooks(handover))
 
     def visitor(self, peer: Any, headers: Headers) -> WebVisitor:
         return visitor_of(self._policy(), peer, headers)
+
+    def takes_large_form(self, request: Any, path: bytes) -> bool:
+        return self._large_forms(request, path)
 
     def getChild(self, path: bytes, request: Any) -> IResource:
         if self._pages is None or not _is_text(request.path):

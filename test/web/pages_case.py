@@ -141,7 +141,9 @@ class PagesCase(SynchronousTestCase):
             metrics=self.metrics(),
             published=PublishedPackages(lambda function: succeed(function())),
         )
-        self.factory = make_factory(SiteRoot(Pages(self.view, ROUTES).resource(), None), self.clock)
+        pages = Pages(self.view, ROUTES)
+        root = SiteRoot(pages.resource(), None, large_forms=pages.takes_large_form)
+        self.factory = make_factory(root, self.clock)
         self.factory.doStart()
         self.connections: list[Any] = []
 

@@ -6,6 +6,7 @@ import gc
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
@@ -19,13 +20,15 @@ from buildbot_lite.errors import (
     RefusedError,
     RevokedError,
 )
+from buildbot_lite.model.input_kinds import LARGEST_TEXT
 from buildbot_lite.web.farm.master_watch import FarmChange
 from buildbot_lite.web.holders import sessions, string_checks
 from buildbot_lite.web.holders.session_cookie import COOKIE
 from buildbot_lite.web.holders.sessions import CHECKED_FOR, LONGEST, MOST_OF_ONE
 from buildbot_lite.web.holders.string_checks import AT_ONCE, IN_A_ROW, MOST_WAITING, PER_SECOND, REFUSED_FOR
+from buildbot_lite.web.serving.site import LARGEST_FORM
 
-from .pages_case import CONTROL, OWN, TUB, PagesCase, Received
+from .pages_case import CONTROL, OWN, TUB, PagesCase, Received, received
 
 ENTERING = (
     "POST /enter HTTP/1.1\r\nHost: localhost:8010\r\nContent-Length: 9\r\n"
@@ -355,6 +358,49 @@ class ForceTests(SessionCase):
             # The first line feed in a textarea is not part of its text (HTML, 13.1.2.6).
             for kept in (f">\n{patch}</textarea>", 'value="a\tb"', ">\nx=\t1</textarea>"):
                 self.assertEqual(answer.text.count(kept), 1, repr(kept))
+
+    def test_large(self) -> None:
+        """
+        Promise 10.9: a value may be as large as the command's, however a browser has to write it, from who may force
+        builds; what is larger, or all together, is refused with the limit, and kept in the form if it is one.
+        """
+        text = "д" * (LARGEST_TEXT // 2)
+        fields = {"scheduler": "force", "p.text": text, "p.reason": "try"}
+        answer = self.post("/builders/linux/force", fields, self.cookie)
+        self.assertEqual(answer.status, 303)
+        self.assertEqual(self.holders.asked[-1][1]["properties"], {"text": text})
+        answer = self.post("/builders/linux/force", {**fields, "p.text": f"{text}x"}, self.cookie)
+        self.assertEqual(answer.status, 400)
+        # The form with the whole value is sent bit by bit.
+        self.assertIn(b"Text is too long.  A value has at most 768 KiB", answer.body[:10_000])
+        answer = self.post("/builders/linux/force", {**fields, "p.text": text * 2}, self.cookie)
+        self.assertEqual(answer.status, 400)
+        self.assertIn("This form has more than 2368 KiB, as it is sent.  A value has at most 768 KiB", answer.text)
+        self.assertEqual([room.held for room in (self.factory.forced, self.factory.forms)], [0, 0])
+
+    def test_large_of_others(self) -> None:
+        """
+        Promise 10.7: large forms of those who may not force builds, and at other addresses, are discarded as they come.
+        """
+        body = urlencode({"scheduler": "force", "p.text": "x" * LARGEST_FORM})
+        for path, headers, may in (
+            ("/builders/linux/force", {"Cookie": ""}, "force"),
+            ("/builders/linux/force", {"Cookie": f"{COOKIE}=made-up-by-somebody"}, "force"),
+            ("/builders/linux/force", {}, "status"),
+            ("/builders/linux/1/force", {}, "force"),
+            ("/builders/linux/force", {"X-Forwarded-For": "192.0.2.1"}, "force"),
+            ("/do/cancel", {}, "force"),
+        ):
+            with self.subTest(path=path, headers=headers, may=may):
+                self.holders.grants[CONTROL] = {"grant": 7, "label": "Ada", "may": [may, "cancel"]}
+                sent = {"Host": "localhost", "Content-Length": str(len(body) + 1), **self.entered(), **headers}
+                head = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
+                transport = self.send(f"POST {path} HTTP/1.1\r\n{head}\r\n{body}".encode())
+                self.assertEqual((self.factory.forced.held, self.factory.forms.held), (0, 0))
+                self.connections[-1].dataReceived(b"x")
+                answer = received(transport.value())
+                self.assertIn(answer.status, {400, 401, 403, 404})
+                self.assertEqual(path == "/do/cancel", "This form has more than 64 KiB" in answer.text)
 
     def test_nobody(self) -> None:
         """

@@ -118,6 +118,12 @@ class Sessions:
             return await self._bearer(asked, credentials.strip()) if by_string else None
         if asked.takes_password and (password := password_of(asked)) is not None:
             return await self._bearer(asked, password)
+        return self.holder_of_session(asked)
+
+    def holder_of_session(self, asked: PageRequest) -> Holder | None:
+        """
+        Whose cookie comes with *asked*; None: nobody's.
+        """
         found = (self._kept(self._sessions, digest(value)) for value in self.cookie.values(asked))
         return next((each for each in found if each is not None), None)
 

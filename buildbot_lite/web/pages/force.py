@@ -5,18 +5,18 @@ Forcing a build: the forms of the builder's ForceSchedulers, made from their par
 from collections.abc import Mapping, Sequence
 
 from ...errors import InputError, NotFoundError, PropertyError, RefusedError
+from ...model.input_kinds import LARGEST_TEXT
 from ..farm.live import Document
 from ..html.rendering import segment
 from ..page_request import PageRequest
 from ..view import FarmView, Reply, Route
-from .forms import form_of, sent_to
+from .forms import TOO_LARGE, form_of, sent_to
 
 FORCE = "force"
 _SCHEDULER = "scheduler"
 _OF_PARAMETER = "p."
 """Begins the names of fields that are parameters."""
 _MORE = "more"
-LONGEST_VALUE = 1 << 16
 
 
 async def force(view: FarmView, asked: PageRequest, builder: str) -> Reply:
@@ -58,8 +58,8 @@ def values_of(form: Document, given: Mapping[str, str]) -> dict[str, str]:
     values = {}
     for field in form["fields"]:
         value = given.get(f"{_OF_PARAMETER}{field['name']}", "")
-        if len(value) > LONGEST_VALUE:
-            raise InputError(f"{field['label']} is too long.")
+        if len(value.encode()) > LARGEST_TEXT:
+            raise InputError(f"{field['label']} is too long.  {TOO_LARGE}")
         if value != "":
             values[field["name"]] = value
     lines = given.get(_MORE, "").split("\n") if form["any"] else []

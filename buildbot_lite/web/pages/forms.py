@@ -7,11 +7,13 @@ from http import HTTPStatus
 from urllib.parse import parse_qsl
 
 from ...errors import InputError
+from ...model.input_kinds import LARGEST_TEXT
 from ...model.whole_numbers import DIGITS, whole_number
 from ..page_request import PageRequest
 from ..view import Reply
 
 MOST_FIELDS = 500
+TOO_LARGE = f"A value has at most {LARGEST_TEXT >> 10} KiB: submit a larger one with a string (schedulers.Submit)."
 
 
 class FormFields:
@@ -48,7 +50,7 @@ def form_of(asked: PageRequest) -> Mapping[str, str]:
     """
     body = asked.http.whole_body()
     if body is None:
-        raise InputError("This form is larger than 64 KiB.  For larger values there are buildbot-lite force and try.")
+        raise InputError(f"This form has more than {asked.http.largest_body >> 10} KiB, as it is sent.  {TOO_LARGE}")
     try:
         pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
     except ValueError:

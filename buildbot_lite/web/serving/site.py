@@ -1,11 +1,11 @@
 """
 An HTTP server with bounds, by twisted.web.
 
-- The body of a request is kept in memory up to `LARGEST_FORM`, of a webhook up to `LARGEST_BODY`; the rest is discarded
-  as it comes, so that the client reads why it is refused; far beyond that the connection is cut.  All bodies together
-  have at most `MOST_OF_FORMS` and `MOST_OF_HOOKS` bytes: of too many, the connection with the oldest that is not
-  complete is cut, of the visitor who holds the most bytes; a request for which there still is no room is answered with
-  503.
+- The body of a request is kept in memory up to `LARGEST_FORM`, of a webhook up to `LARGEST_BODY`, and of a form that
+  forces a build, from who may do that, up to `LARGEST_FORCED`; the rest is discarded as it comes, so that the client
+  reads why it is refused; far beyond that the connection is cut.  All bodies together have at most `MOST_OF_FORMS`,
+  `MOST_OF_HOOKS` and `MOST_OF_FORCED` bytes: of too many, the connection with the oldest that is not complete is cut,
+  of the visitor who holds the most bytes; a request for which there still is no room is answered with 503.
 - Heads, and requests that are sent before the one before is answered, have at most `MOST_OF_HEADS` bytes beyond the
   `SMALL_HEAD` of each connection: of too many, the connection that has the oldest of them is cut, of the visitor who
   has the most bytes.
@@ -35,6 +35,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request, Site
 
+from ...model.input_kinds import LARGEST_TEXT
 from ...model.webhook import LARGEST_BODY
 from .body_room import BodyRoom, HeldBody
 from .fair_places import UNKNOWN, FairPlace, FairPlaces, Occupant
@@ -46,10 +47,14 @@ HOOKS = b"/change_hook"
 """The addresses below which bodies may be large."""
 LARGEST_FORM = 64 << 10
 """Bytes of a body at other addresses: a form, or an object of the API."""
+LARGEST_FORCED = 3 * LARGEST_TEXT + LARGEST_FORM
+"""The same of a form with a text, of which each byte may be written as three (WHATWG URL, 5.2)."""
 MOST_OF_FORMS = 2 << 20
 """Bytes of the bodies of all requests at other addresses that are not yet answered."""
 MOST_OF_HOOKS = 12 << 20
 """The same for webhooks."""
+MOST_OF_FORCED = 2 * LARGEST_FORCED
+"""The same for large forms."""
 SMALL_HEAD = 8 << 10
 """Bytes of the head of a usual request: twenty headers."""
 MOST_OF_HEADS = 3 << 20
@@ -95,6 +100,9 @@ class BoundedRequest(Request):
         if path.startswith(HOOKS):
             self._largest = LARGEST_BODY
             self._room = connection.factory.hooks.begin(self._held)
+        elif connection.factory.root.takes_large_form(self, path):
+            self._largest = LARGEST_FORCED
+            self._room = connection.factory.forced.begin(self._held)
         else:
             self._room = connection.factory.forms.begin(self._held)
 
@@ -188,9 +196,16 @@ class BoundedRequest(Request):
     def parseCookies(self) -> None:
         pass
 
+    @property
+    def largest_body(self) -> int:
+        """
+        Bytes of the body of this request that are kept.
+        """
+        return self._largest
+
     def whole_body(self) -> bytes | None:
         """
-        The body; None if it was larger than `LARGEST_FORM`, or that of a webhook than `LARGEST_BODY`.
+        The body; None if it was larger than `largest_body`.
         """
         # Not `read`, which would copy it.
         return self._body.getvalue() if self._received <= self._largest else None
@@ -222,6 +237,12 @@ class WebPage(Resource):
         Who sends a request with *headers* over the connection from the address *peer*.
         """
         return visitor_of(WebPolicy(), peer, headers)
+
+    def takes_large_form(self, request: Any, path: bytes) -> bool:
+        """
+        Whether the body of *request* to *path*, which has not come yet, may have `LARGEST_FORCED` bytes.
+        """
+        return False
 
     def getChild(self, path: bytes, request: Request) -> IResource:
         return Nothing()
@@ -369,6 +390,7 @@ class _BoundedConnections(WrappingFactory):
         self.root = root
         self.forms = BodyRoom(MOST_OF_FORMS)
         self.hooks = BodyRoom(MOST_OF_HOOKS)
+        self.forced = BodyRoom(MOST_OF_FORCED)
         self.heads = BodyRoom(MOST_OF_HEADS)
         self.unread = BodyRoom(MOST_UNREAD)
         self.places = FairPlaces(MOST_CONNECTIONS)
