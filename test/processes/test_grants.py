@@ -175,7 +175,7 @@ class RevocationTests(FarmCase):
         self.farm.start_master()
         for name in ("bot1", "bot2"):
             slave = self.farm.slave(name)
-            until(lambda slave=slave: slave.log.count("attached to the master") == 2, f"{name} is back")  # type: ignore[misc]
+            until(lambda slave=slave: slave.log.count("attached to the master") > 1, f"{name} is back")  # type: ignore[misc]
 
         self.assertEqual(self.farm.furl("quick"), submission)
         done = self.farm.watch(submission)

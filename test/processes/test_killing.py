@@ -6,8 +6,9 @@ import os
 import subprocess
 import sys
 
+from ..growing_limits import LIMITS, within_limits
 from ..process_table import alive
-from .farm import Farm, until
+from .farm import PATIENCE, Farm, until
 from .farm_case import FarmCase
 
 # Forks twice, starts a session, closes inherited descriptors, and ignores all signals that can be ignored.
@@ -50,14 +51,17 @@ class KillTests(FarmCase):
         python = f"{sys.executable} {runaway}"
         ways = {
             "interrupted": (f"echo begun; {python} interrupted", ""),
-            "silent": (f"{python} silent", "timeout=6"),
-            "long": (f"{python} long & while :; do echo talking; sleep 0.1; done", "maxTime=6"),
             "capped": (
                 f"{python} capped & until test -s $WITNESS/capped; do sleep 0.05; done; yes",
                 "logMaxSize=100000",
             ),
             "left": (f"{python} left leave", ""),
         }
+        for seconds in LIMITS:
+            silent, long = f"silent-{seconds:g}", f"long-{seconds:g}"
+            ways[silent] = (f"{python} {silent}", f"timeout={seconds}")
+            talking = "while :; do echo talking; sleep 0.1; done"
+            ways[long] = (f"{python} {long} & {talking}", f"maxTime={seconds}")
         for name, (script, more) in ways.items():
             step = f"steps.ShellCommand(command={script!r}, sigtermTime=1{', ' if more else ''}{more})"
             farm.builder(name, step, submit="cancelOnDisconnect=True" if name == "interrupted" else "")
@@ -90,23 +94,32 @@ class KillTests(FarmCase):
         self.assertEqual(self.farm.watch(furl).code, 4)
         self.check_dead("interrupted")
 
+    def ended_by_a_limit(self, kind: str, sentence: str) -> None:
+        """
+        Check that a limit, which came after the process had run away, killed that process.  *sentence*: has a place for
+        the seconds.
+        """
+
+        def attempt(seconds: float) -> str | None:
+            name = f"{kind}-{seconds:g}"
+            done = self.farm.submit(name, within=PATIENCE + seconds)
+            self.assertEqual(done.code, 1)
+            self.assertIn(sentence.format(f"{seconds:g}"), done.err)
+            return name if self.farm.witnessed(name) else None
+
+        self.check_dead(within_limits(attempt))
+
     def test_timeout(self) -> None:
         """
         Promise 8: the timeout for silent commands kills all processes of the command.
         """
-        done = self.farm.submit("silent")
-        self.assertEqual(done.code, 1)
-        self.assertIn("There was no output for 6 s.", done.err)
-        self.check_dead("silent")
+        self.ended_by_a_limit("silent", "There was no output for {} s.")
 
     def test_max_time(self) -> None:
         """
         Promise 8: maxTime kills all processes of the command.
         """
-        done = self.farm.submit("long")
-        self.assertEqual(done.code, 1)
-        self.assertIn("It was still running after 6 s.", done.err)
-        self.check_dead("long")
+        self.ended_by_a_limit("long", "It was still running after {} s.")
 
     def test_cap(self) -> None:
         """
