@@ -4,6 +4,7 @@ Submissions with the stock client, as their users see them.
 
 import hashlib
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -242,13 +243,16 @@ class SubmissionTests(FarmCase):
         """
         Promise 6.15: a thousand equal calls of a FURL's holder give a few lines in the log, with a count.
         """
-        before = self.farm.master.log.count("\n")
+        before = self.farm.master.log
         furl_file = self.farm.private_furl(self.farm.furl("good"))
         done = self.farm.client("python", str(Path(__file__).with_name("flooding.py")), furl_file, "1000").wait()
 
         self.assertEqual((done.code, done.err), (0, ""))
-        self.assertIn("a slave was refused", self.farm.master.log)
-        self.assertLess(self.farm.master.log.count("\n") - before, 20)
+        # The slaves' links are none of the flood's, and may be lost on a machine that stands still.
+        new = self.farm.master.log.removeprefix(before).splitlines()
+        caused = [line for line in new if not re.search(r"bot[12]: ", line)]
+        self.assertTrue(any("a slave was refused" in line for line in caused), caused)
+        self.assertLess(len(caused), 20, caused)
 
     def test_expires(self) -> None:
         """

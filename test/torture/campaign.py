@@ -30,6 +30,7 @@ from .schedules import (
     SLAVES,
     Event,
 )
+from .stalls import noting_stalls
 from .tortured_farm import TorturedFarm
 
 # Submissions at a time; more would overload the machine.
@@ -82,8 +83,9 @@ class Campaign:
         """
         # What is pushed before the first poll is taken as known, and is no change.
         until(lambda: self.farm.rows("select 1 from states where owner like 'source:%'"), "the first poll")
-        self.inject(events)
-        self.mend()
+        with noting_stalls(self.disturbances.append):
+            self.inject(events)
+            self.mend()
 
     def inject(self, events: list[Event]) -> None:
         """

@@ -3,6 +3,7 @@ The oracle of the torture harness, with invented histories: a correct one passes
 """
 
 import sqlite3
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -21,6 +22,7 @@ from .campaign import Campaign
 from .evidence import Evidence, starts
 from .oracle import LOSSES as ALL_LOSSES
 from .schedules import MASTER, Event
+from .stalls import noting_stalls, stalled
 from .verdict import Verdict
 
 NOON = 43_200.0
@@ -494,6 +496,28 @@ class DisturbanceTests(SynchronousTestCase):
         self.assertEqual(self.late(91, [(55, 62)]), set())
         self.assertEqual(self.late(91, [(20, 50)]), {"timers: skipped"})
         self.assertEqual(self.late(115, [(55, 62), (80, 86)]), set())
+
+    def test_stalled(self) -> None:
+        """
+        A time in which the machine stood still, or in which its clock was set, is a disturbance; a slow look is none.
+        """
+        self.assertIsNone(stalled(NOON, NOON + 1.5))
+        self.assertEqual(stalled(NOON, NOON + 31.0), (NOON, NOON + 31.0))
+        self.assertEqual(stalled(NOON, NOON - 5.0), (NOON - 5.0, NOON))
+        times = iter([NOON, NOON + 0.3, NOON + 30.3, NOON + 30.6])
+        noted: list[tuple[float, float]] = []
+        looked = threading.Event()
+
+        def clock() -> float:
+            try:
+                return next(times)
+            except StopIteration:
+                looked.set()
+                return NOON + 30.6
+
+        with noting_stalls(noted.append, clock):
+            self.assertTrue(looked.wait(60.0))
+        self.assertEqual(noted, [(NOON + 0.3, NOON + 30.3)])
 
     def test_late_repair(self) -> None:
         """
