@@ -10,7 +10,7 @@ still for a while.  Such a test says whether the cause came first, and is tried 
 What the test asserts is asserted at each attempt in which the cause came first, so a defect fails all of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -19,13 +19,13 @@ LIMITS = (2.0, 20.0, 180.0)
 """Seconds: what is enough on most machines, on a busy one, and on one that stands still meanwhile."""
 
 
-def within_limits(attempt: Callable[[float], T | None]) -> T:
+def within_limits(attempt: Callable[[float], T | None], limits: Sequence[float] = LIMITS) -> T:
     """
-    The first result of *attempt*, called with each of `LIMITS`, that is not None, which says that the limit came before
+    The first result of *attempt*, called with each of *limits*, that is not None, which says that the limit came before
     the cause.
     """
-    for seconds in LIMITS:
+    for seconds in limits:
         result = attempt(seconds)
         if result is not None:
             return result
-    raise AssertionError(f"what the test prepares was not ready within any limit of {LIMITS} seconds")
+    raise AssertionError(f"what the test prepares was not ready within any limit of {limits} seconds")

@@ -3,6 +3,7 @@ A temporary directory with a few tests, run by a separate pytest with the plugin
 """
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,9 @@ from twisted.trial.unittest import SynchronousTestCase
 CHECKOUT = Path(__file__).parents[2]
 # Seconds; each run takes one or two.
 PATIENCE = 240.0
+# Without the other installed plugins, which take longer to load than these tests to run.
+_ENVIRONMENT = {"PYTHONPATH": str(CHECKOUT), "PY_COLORS": "0", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+_NEEDED = ("xdist.plugin", "pytest_timeout")
 
 
 class PytestResult(NamedTuple):
@@ -26,6 +30,13 @@ class PytestResult(NamedTuple):
 
     code: int
     text: str
+
+    @property
+    def ended_by_watchdogs(self) -> int:
+        """
+        How many processes `faulthandler` has ended for a test that took too long.
+        """
+        return len(re.findall(r"(?m)^Timeout \(", self.text))
 
 
 class NestedPytestCase(SynchronousTestCase):
@@ -55,12 +66,12 @@ class NestedPytestCase(SynchronousTestCase):
         """
         Run the tests in the directory.
         """
-        plugins = [word for plugin in self.plugins for word in ("-p", plugin)]
+        plugins = [word for plugin in (*_NEEDED, *self.plugins) for word in ("-p", plugin)]
         given = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir=.", *plugins, *words, "."],
             cwd=self.directory,
-            env={**given, "PYTHONPATH": str(CHECKOUT), "PY_COLORS": "0", **(env or {})},
+            env={**given, **_ENVIRONMENT, **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
