@@ -96,11 +96,11 @@ class LocalSlave:
 
     _log = Logger()
 
-    def __init__(self, directory: str, reactor: Any, *, env: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, directory: str, reactor: Any) -> None:
         self._reactor = reactor
         own_directory = SlaveDirectory(directory)
         own_directory.make()
-        self._assembly = SlaveAssembly(own_directory, reactor, welcomed=self._welcomed, refused=self._refused, env=env)
+        self._assembly = SlaveAssembly(own_directory, reactor, welcomed=self._welcomed, refused=self._refused)
         self._desk: Desk | None = None
         self._link: LoopbackLink | None = None
         self._waiting: IDelayedCall | None = None

@@ -66,20 +66,19 @@ class WorkerReactor(IReactorProcess, IReactorTime):
 
 class WorkerProcesses:
     """
-    `Workers` that start a process for each job.  *python*: the interpreter.
+    `Workers` that start a process for each job.
     """
 
-    def __init__(self, reactor: WorkerReactor, *, python: str = sys.executable) -> None:
+    def __init__(self, reactor: WorkerReactor) -> None:
         self._reactor = reactor
-        self._python = python
 
     def start(self, job: Job, *, seconds: float | None = None, descriptor: int | None = None) -> RunningJob:
         protocol = _Worker(job if descriptor is None else {**job, "descriptor": _DESCRIPTOR})
         # Without the slave's environment, because neither the locale nor PYTHON… variables may affect a job.
         self._reactor.spawnProcess(
             protocol,
-            os.fsencode(self._python),
-            [os.fsencode(self._python), b"-sPX", b"utf8", b"-m", b"buildbot_lite.slave.file_worker"],
+            os.fsencode(sys.executable),
+            [os.fsencode(sys.executable), b"-sPX", b"utf8", b"-m", b"buildbot_lite.slave.file_worker"],
             {b"PYTHONPATH": os.fsencode(_SOURCE)},
             childFDs={0: "w", 1: "r", 2: "r", **({} if descriptor is None else {_DESCRIPTOR: descriptor})},
         )

@@ -49,9 +49,9 @@ def write_whole(path: str, contents: bytes, *, mode: int = PRIVATE, follow: bool
         os.fsync(above)
 
 
-def read_or_make(path: str, make: Callable[[], bytes], *, mode: int = PRIVATE) -> bytes:
+def read_or_make(path: str, make: Callable[[], bytes]) -> bytes:
     """
-    The contents of the file *path*, which is created with ``make()`` if it is missing.
+    The contents of the file *path*, which is created with ``make()``, for this user alone, if it is missing.
     """
     with _sentence_for(path):
         try:
@@ -60,7 +60,7 @@ def read_or_make(path: str, make: Callable[[], bytes], *, mode: int = PRIVATE) -
         except FileNotFoundError:
             pass
     contents = make()
-    write_whole(path, contents, mode=mode)
+    write_whole(path, contents)
     return contents
 
 

@@ -159,12 +159,12 @@ class FarmLogs:
         make = partial(_window, log.parts, start, until, lines)
         return await self._windows.get((digest_of(log.parts), start, until, lines), lambda: self.in_thread(make))
 
-    async def window_before(self, log: LogReader, end: int, lines: int = LINES) -> LogWindow:
+    async def window_before(self, log: LogReader, end: int) -> LogWindow:
         """
         The window of *log* that ends at *end*.
         """
-        make = partial(_window_before, log.parts, end, lines)
-        return await self._windows.get((digest_of(log.parts), None, end, lines), lambda: self.in_thread(make))
+        make = partial(_window_before, log.parts, end, LINES)
+        return await self._windows.get((digest_of(log.parts), None, end, LINES), lambda: self.in_thread(make))
 
     async def line_at(self, log: LogReader, offset: int, seconds: float) -> int | None:
         """

@@ -66,11 +66,11 @@ class OpenLog:
         before = [*parts[:-1], *(part.path for part in parts[-1:])]
         return f"{len(parts)}.{crc32(repr(before).encode())}"
 
-    async def first_line(self, shown: LogWindow, seconds: float = NUMBERS_WITHIN) -> int | None:
+    async def first_line(self, shown: LogWindow) -> int | None:
         """
         The number of the first line that is *shown*, or None.
         """
-        return await self.logs.line_at(self.reader, shown.start, seconds) if shown.rows else None
+        return await self.logs.line_at(self.reader, shown.start, NUMBERS_WITHIN) if shown.rows else None
 
 
 async def opened_log(view: FarmView, builder: str, number: int, step: str, log: str) -> OpenLog:
