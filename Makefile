@@ -51,6 +51,7 @@ CUTS ?= 1000
 torture: $(VENV)/.with-test
 	@$(BIN)/python -m test.torture --seed $(SEED) --minutes $(MINUTES) --cuts $(CUTS)
 	@$(BIN)/python -m test.torture.package_campaign --seed $(SEED) --minutes $(MINUTES)
+	@$(BIN)/python -m test.torture.signing_kills --seed $(SEED)
 
 hostile: $(VENV)/.with-test
 	@$(BIN)/python -m test.hostile

@@ -7,6 +7,7 @@ import fcntl
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -345,6 +346,122 @@ class OverlayProgramTests(SynchronousTestCase):
             code, said = self.run_words([word.replace("LONGEST_AGAIN=1200", "LONGEST_AGAIN=1") for word in self.begin])
             self.assertEqual((code, "could not be made again" in said), (0, True), said)
         self.assertEqual(seen.read_text().split().count(".failed"), 1)
+
+    def no_base(self) -> Path:
+        """
+        Let there be no base, but a program that makes one when it is told to; returns a file with a line for each time
+        that the program began.
+        """
+        self.bases.rename(self.slave / "bases")
+        programs = self.slave / "programs"
+        programs.mkdir()
+        attempts, self.entered, go = (self.slave / name for name in ("attempts", "entered", "go"))
+        for fifo in (self.entered, go):
+            os.mkfifo(fifo)
+        mmdebstrap = programs / "mmdebstrap"
+        # The archive is the last argument but one.
+        mmdebstrap.write_text(
+            f"#!/bin/sh\necho >>{attempts}\necho >{self.entered}\nread -r line <{go}\n"
+            f"while [ $# -gt 2 ]; do shift; done\nexec tar -C {self.slave}/bases/{self.base.name} -cf $1 .\n"
+        )
+        mmdebstrap.chmod(0o755)
+        self.environment["PATH"] = f"{programs}:{os.environ['PATH']}"
+        # Who writes to it need not wait for a reader.
+        self.telling = os.open(go, os.O_RDWR)
+        self.addCleanup(os.close, self.telling)
+        return attempts
+
+    def beginning(self, name: str) -> "subprocess.Popen[str]":
+        """
+        Another build, which begins.
+        """
+        directory = self.work / name / "build"
+        (directory / FILES / RESULTS).mkdir(parents=True)
+        begun = subprocess.Popen(
+            self.begin,
+            cwd=directory,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.addCleanup(self.end, begun)
+        return begun
+
+    def end(self, begun: "subprocess.Popen[str]") -> None:
+        """
+        End *begun*, as a keeper does: with all that it has started.
+        """
+        for pid in other_pids():
+            with contextlib.suppress(ProcessLookupError):
+                if os.getsid(pid) == begun.pid:
+                    os.kill(pid, signal.SIGKILL)
+        begun.wait(60)
+        assert begun.stderr is not None
+        begun.stderr.close()
+
+    def said_first(self, begun: "subprocess.Popen[str]") -> str:
+        """
+        What *begun* says first.
+        """
+        assert begun.stderr is not None
+        return begun.stderr.readline()
+
+    def test_two_at_once(self) -> None:
+        """
+        Promise 9.4: of two builds that need a base that is not there, one makes it, and the other one says that it
+        waits, and uses the same.
+        """
+        attempts = self.no_base()
+        first = self.beginning("first")
+        self.assertEqual(self.line_of(self.entered), "\n")
+        second = self.beginning("second")
+        self.assertIn("makes the same base: waiting for it", self.said_first(second))
+        os.write(self.telling, b"go\n")
+        self.assertEqual((first.wait(60), second.wait(60)), (0, 0))
+        self.assertEqual(attempts.read_text(), "\n")
+        bases = {(self.work / name / "build" / ROOT / "base").resolve() for name in ("first", "second")}
+        self.assertEqual(bases, {(self.bases / "current").resolve()})
+
+    def test_killed_maker(self) -> None:
+        """
+        Promise 9.4: when the build that makes the base is killed, the one that waits for it makes the base, and removes
+        the rest of the first.
+        """
+        attempts = self.no_base()
+        first = self.beginning("first")
+        self.assertEqual(self.line_of(self.entered), "\n")
+        temporary = (self.bases / ".temporary").readlink()
+        second = self.beginning("second")
+        self.assertIn("waiting for it", self.said_first(second))
+        self.end(first)
+        self.assertEqual(self.line_of(self.entered), "\n")
+        os.write(self.telling, b"go\n")
+        self.assertEqual(second.wait(60), 0)
+        self.assertEqual(attempts.read_text(), "\n\n")
+        self.assertFalse(temporary.exists())
+        self.assertEqual({each.name for each in self.bases.glob(".*")}, {".lock"})
+
+    def test_longest_wait(self) -> None:
+        """
+        Promise 9.4: a base that cannot be made in time fails the build that makes it and those that wait for it, with a
+        sentence for each.
+        """
+        self.no_base()
+        self.beginning("first")
+        self.assertEqual(self.line_of(self.entered), "\n")
+        self.begin = [word.replace("LONGEST_WAIT=3500", "LONGEST_WAIT=1") for word in self.begin]
+        second = self.beginning("second")
+        self.assertIn("waiting for it", self.said_first(second))
+        self.assertIn("has been making the same base for more than", self.said_first(second))
+        self.assertEqual(second.wait(60), 1)
+        other = Overlay("trixie").begin("amd64")[0]
+        self.begin = [word.replace("LONGEST_MAKING=3400", "LONGEST_MAKING=1") for word in other]
+        third = self.beginning("third")
+        said = [self.said_first(third) for _ in range(2)]
+        self.assertIn("the making of a root of trixie for amd64 was ended: it took too long", said[1])
+        self.assertEqual(third.wait(60), 124)
 
     def test_unused(self) -> None:
         """

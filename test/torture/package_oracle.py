@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from buildbot_lite.packages.repositories.primary_metadata import read_primary
 
@@ -23,6 +23,17 @@ _EXPLAINED = re.compile(
     r"tried again|was lost|is gone|is not there any more|interrupted|lease|died|killed|cancelled|ended|restarted"
     r"|rebooted|other bytes|other contents|No space|disk|exit code|is made by"
 )
+
+
+class Repositories(Protocol):
+    """
+    A farm, as far as its repositories are concerned.
+    """
+
+    def target_place(self, target: str) -> Path:
+        """
+        The directory of a target's repositories.
+        """
 
 
 def judge_packages(
@@ -40,7 +51,7 @@ def judge_packages(
     _judge_builds(farm, verdict)
     for target in TARGETS:
         for kind in ("build", "public"):
-            _judge_repository(farm, verdict, target, kind)
+            judge_repository(farm, verdict, target, kind)
         snapshots = farm.target_place(target) / "snapshots"
         hidden = [each.name for each in snapshots.iterdir() if each.name.startswith(".")] if snapshots.exists() else []
         verdict.note("half-made", not hidden, f"{target}: {hidden}")
@@ -146,7 +157,10 @@ def _value(recorded: Any) -> str:
     return str(recorded[0] if isinstance(recorded, list) else recorded)
 
 
-def _judge_repository(farm: PackageFarm, verdict: Verdict, target: str, kind: str) -> None:
+def judge_repository(farm: Repositories, verdict: Verdict, target: str, kind: str) -> None:
+    """
+    Compare the repository of *kind* with its record: indexes, packages and digests.
+    """
     tree = farm.target_place(target) / kind
     packages = _snapshot(farm, target, kind)
     if not tree.exists():
@@ -173,7 +187,7 @@ def _judge_repository(farm: PackageFarm, verdict: Verdict, target: str, kind: st
             verdict.note("index", (release.parent / "InRelease").exists(), f"{release} is not signed")
 
 
-def _judge_lists(farm: PackageFarm, verdict: Verdict, target: str, kind: str) -> None:
+def _judge_lists(farm: Repositories, verdict: Verdict, target: str, kind: str) -> None:
     """
     The lists for dnf.
     """
@@ -209,7 +223,7 @@ def _judge_results(farm: PackageFarm, verdict: Verdict) -> None:
             verdict.note("results", right, str(path))
 
 
-def _snapshot(farm: PackageFarm, target: str, kind: str) -> Mapping[str, str]:
+def _snapshot(farm: Repositories, target: str, kind: str) -> Mapping[str, str]:
     """
     The packages of the current snapshot, with their digests.
     """

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from .kept_versions import Publication, kept_packages
 from .package_campaign import PackageCampaign
 from .package_farm import GOOD, LONGEST_PAUSE, OPEN, RPMS, Package, PackageFarm
-from .package_oracle import _judge_jobs, _judge_repository
+from .package_oracle import _judge_jobs, judge_repository
 from .verdict import Verdict
 
 # The packages of a job, with their architectures.
@@ -102,5 +102,5 @@ class PackageOracleTests(SynchronousTestCase):
         """
         farm, verdict = MadeUpFarm(Path(self.mktemp())), Verdict()
         farm.snapshot(RPMS, "public", [])
-        _judge_repository(farm, verdict, RPMS, "public")
+        judge_repository(farm, verdict, RPMS, "public")
         self.assertTrue(verdict.lost)

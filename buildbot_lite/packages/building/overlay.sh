@@ -41,7 +41,7 @@ RETRY_AFTER=600
 
 # Seconds that making a base again may take, because there is an old one.
 LONGEST_AGAIN=1200
-limit=
+limit="timeout --kill-after=60 $LONGEST_MAKING"
 
 # People read these sentences in their terminals, too.
 fail() { # CODE SENTENCE
@@ -109,8 +109,7 @@ begin() { # ROOT BASES SUITE ARCH MIRROR SECONDS PACKAGES
     mkdir -p "$2"
     bases=$(readlink -f "$2")
     # One build at a time, so that no base is removed between its making and its use.
-    exec 9>"$bases/.lock"
-    flock 9
+    lock_bases "$bases"
     sweep "$bases"
     sweep_unused "$bases"
     sweep_kept "$bases/../kept"
@@ -178,7 +177,7 @@ make_base() {
         ${packages:+"--include=$packages"} --aptopt='Acquire::Languages "none"' \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
         --dpkgopt=force-unsafe-io \
-        "$suite" "$incoming.tar" "deb $mirror $suite main" >&2
+        "$suite" "$incoming.tar" "deb $mirror $suite main" >&2 || not_made $?
     mkdir "$incoming"
     unshare $map --mount tar -C "$incoming" -xpf "$incoming.tar" --exclude='./dev/*'
     mv "$incoming" "$bases/$new"
@@ -187,6 +186,11 @@ make_base() {
     mv -T "$bases/.next" "$bases/current"
     rm -f "$bases/.failed"
     sweep "$bases"
+}
+
+not_made() { # CODE
+    case $1 in 124 | 137) echo "the making of a root of $suite for $arch was ended: it took too long" >&2 ;; esac
+    exit "$1"
 }
 
 prepare() { # ROOT DIRECTORY ARCH LIMITS NETWORK COMMAND…

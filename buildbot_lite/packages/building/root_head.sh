@@ -11,3 +11,16 @@ fail() { # CODE SENTENCE
     exit "$1"
 }
 
+# Seconds that the first making of a base may take, and that a build waits for another one to make it: less than the
+# silence after which a command of a build is killed, so that the reason is said.
+LONGEST_MAKING=3400 LONGEST_WAIT=3500
+
+# Hold the lock of BASES as descriptor 9: one build at a time makes, removes or takes a base.
+lock_bases() { # BASES
+    exec 9>"$1/.lock"
+    flock --nonblock 9 || {
+        echo "another build on this machine makes the same base: waiting for it" >&2
+        flock --timeout $LONGEST_WAIT 9 || fail $FAILED "Another build on this machine has been making the same base for more than \
+$((LONGEST_WAIT / 60)) minutes: see what its mmdebstrap waits for, or end it."
+    }
+}

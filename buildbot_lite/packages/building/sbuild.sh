@@ -27,8 +27,7 @@ remove() {
 pack() { # ROOT
     base=$(readlink -f "$1/base")
     # A part that a killed build has left is overwritten.  Under this lock, bases are made and removed.
-    exec 9>"${base%/*}/.lock"
-    flock 9
+    lock_bases "${base%/*}"
     [ -e "$base.tar" ] || {
         unshare --map-auto --map-root-user tar -C "$base" --numeric-owner -cf - . >"$base.tar.incoming"
         mv "$base.tar.incoming" "$base.tar"
