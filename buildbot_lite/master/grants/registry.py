@@ -1,12 +1,11 @@
 """
-All grants of this master, and the objects that their FURLs designate.
+All grants of this master.
 
-A grant is a row: for whom, what it permits, until when.  The rows in force are in memory (`live_grants`).  The first
-lookup of a grant makes the designated object, which is kept; its `Revocable` withdraws it from all links.
+A grant is a row: for whom, what it permits, until when.  The rows in force are in memory (`live_grants`), and beside
+each the object that its FURL designates (`designated`), once it was looked up.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from weakref import WeakValueDictionary
 
 from attrs import evolve
 from sqlalchemy import Connection
@@ -28,22 +27,17 @@ from ...storage.swissnums import (
     UNDERIVED_FILE,
     SwissnumRecord,
     Swissnums,
-    digest_of,
 )
 from ...storage.writer import Records
-from ...wire.contract import MOST_LINKS, MOST_LINKS_OF_A_SLAVE
-from ...wire.exposed import Exposed, Revocable
-from ...wire.limits.account import Account
+from ...wire.exposed import Exposed
 from ...wire.limits.preauth import Preauth
-from .live_grants import LiveGrant, LiveGrants, is_of_a_submission
+from .designated import DesignatedObjects
+from .live_grants import LiveGrants, is_of_a_submission
 from .pins import Pins
 from .uses import GrantUses
-from .verbs import SLAVE, WATCH, Verb
+from .verbs import WATCH, Verb
 
 NOTHING_MADE: Mapping[int, int] = {}
-
-AFTER_THE_END = 0.01
-"""Seconds after the expiry of a FURL until its links are cut."""
 
 
 class GrantRegistry:
@@ -73,20 +67,25 @@ class GrantRegistry:
         breach: Callable[[Grant, str], bool] = lambda grant, sentence: False,
         slowed: Callable[[Grant, str], None] = lambda grant, sentence: None,
     ) -> None:
-        self._breach = breach
-        self._slowed = slowed
         self._records = records
         self._swissnums = swissnums
         self._wall = wall
         self.verbs = verbs
-        self._clock = clock
-        self._admits = admits
-        self._configured = configured
         self._live = LiveGrants(self._token, preauth)
         self._uses = GrantUses(records, wall, clock)
+        self._objects = DesignatedObjects(
+            self._live,
+            self._uses,
+            wall=wall,
+            clock=clock,
+            verbs=verbs,
+            admits=admits,
+            configured=configured,
+            breach=breach,
+            slowed=slowed,
+        )
         self.pins = Pins(self._live, records)
         self._revoked: Listeners[int] = Listeners("A listener to revoked strings")
-        self._accounts: WeakValueDictionary[int, Account] = WeakValueDictionary()
 
     def remember(self, grants: Sequence[Grant], made_with: Mapping[int, int] = NOTHING_MADE) -> None:
         """
@@ -102,22 +101,7 @@ class GrantRegistry:
         """
         The object that *swissnum* designates; None if there is none, `RevokedError` if it was revoked.
         """
-        digest = digest_of(swissnum)
-        if self._live.was_revoked(digest):
-            raise RevokedError
-        live = self._live.of_digest(digest)
-        verb = self.verbs.get(live.grant.verb) if live is not None else None
-        if live is None or verb is None:
-            return None
-        if live.revocable is None:
-            live.revocable = self._revocable(live)
-        live.revocable.check()
-        self._cut_when_expired(live)
-        if live.exposed is None:
-            live.exposed = verb.expose(live.grant, live.revocable)
-        if verb.counts_lookups:
-            self._uses.looked_up(live)
-        return live.exposed
+        return self._objects.lookup(swissnum)
 
     def mint(self) -> SwissnumRecord:
         """
@@ -156,7 +140,7 @@ class GrantRegistry:
         live = self._live.of_id(id)
         if live is None:
             raise RevokedError
-        self._check_time(live.grant)
+        self._objects.check_time(live.grant)
         return live.grant
 
     def is_without(self, verb: str, object: str) -> bool:
@@ -320,46 +304,3 @@ class GrantRegistry:
     def _change(self, grant: Grant) -> None:
         if live := self._live.of_digest(grant.digest):
             live.grant = grant
-
-    def _revocable(self, live: LiveGrant) -> Revocable:
-        return Revocable(
-            check_expiry=lambda: self._check(live.grant),
-            on_breach=lambda why: self._breach(live.grant, why),
-            on_slowed=lambda why: self._slowed(live.grant, why),
-            most_links=MOST_LINKS_OF_A_SLAVE if live.grant.verb == SLAVE else MOST_LINKS,
-            owner=lambda: live.grant.pin,
-            on_presented=lambda port: self._uses.arrived_at(live, port),
-            account=self._account(live),
-            check_key=lambda key: self._admits(live.grant, key),
-        )
-
-    def _cut_when_expired(self, live: LiveGrant) -> None:
-        """
-        Cut the links of *live* when it expires, and with them everything that is followed there.
-        """
-        if live.end is not None or live.grant.expires is None:
-            return
-
-        def cut() -> None:
-            live.end = None
-            if live.revocable is not None and (live.grant.expires or 0.0) <= self._wall():
-                live.revocable.cut("its string has expired")
-            else:
-                self._cut_when_expired(live)  # the clock was set back
-
-        # A little later, so that rounding does not leave it in force.
-        live.end = self._clock.callLater(max(0.0, live.grant.expires - self._wall()) + AFTER_THE_END, cut)
-
-    def _account(self, live: LiveGrant) -> Account:
-        """
-        The account of the grant that *live* was made with, or its own.
-        """
-        return self._accounts.setdefault(live.made_with or live.grant.id, Account())
-
-    def _check(self, grant: Grant) -> None:
-        self._check_time(grant)
-        self._configured(grant)
-
-    def _check_time(self, grant: Grant) -> None:
-        if grant.expires is not None and grant.expires <= self._wall():
-            raise RevokedError("This string has expired.  Ask the farm's admin for a new one.")
