@@ -21,7 +21,6 @@ from functools import partial
 
 from attrs import field, frozen
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 
 from ..model.extension import Extension
 from ..model.http_request import HttpAnswer, HttpRequest
@@ -50,11 +49,7 @@ from .grants.publisher import FurlPublisher
 from .grants.registry import GrantRegistry
 from .grants.verbs import SLAVE, Verb
 from .reconfiguration import Reconfiguration
-from .recovery import (
-    check_key,
-    read_grants,
-    read_requests,
-)
+from .recovery import continue_builds, remember_grants
 from .revocation import Revocation
 from .scheduling.buildset_composer import BuildsetComposer
 from .scheduling.can_start import CanStartAnswers
@@ -78,16 +73,13 @@ from .scheduling.runner import BuildRunner
 from .scheduling.running_builds import RunningBuilds
 from .scheduling.schedulers.engine import SchedulerEngine
 from .scheduling.submission import Submissions, check_configured
-from .scheduling.submit_limits import HOUR, SubmitLimits
+from .scheduling.submit_limits import SubmitLimits
 from .scheduling.triggering import Triggering
 from .scheduling.user_answers import UserAnswers
 from .scheduling.wakeup import Wakeup
 from .slave_access import SlaveAccess
 from .slaves.registry import SlaveRegistry
 from .slaves.slots import Slots
-
-LONGEST_CATCH_UP = 60.0
-"""Seconds that a starting master waits for unfinished builds to catch up with their journals."""
 
 
 @frozen(kw_only=True)
@@ -125,8 +117,6 @@ class Farm:
     """
     A running master, without its network.
     """
-
-    _log = Logger()
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
@@ -406,12 +396,21 @@ class Farm:
         Load the records, continue unfinished builds, and open the queue.
         """
         await self.generations.keep(self.generations.current)
-        await self._remember_grants()
+        await remember_grants(
+            self.records,
+            grants=self.grants,
+            limits=self.submit_limits,
+            fingerprint=self._environment.swissnums.fingerprint,
+            now=self.wall(),
+        )
+        await self.furls.finish_rotation()
         self.slaves.epoch = await self.records.read(epoch.get)
         self.slaves.configure(self.config.slaves)
         self.slaves.remember(await self.records.read(records_of_slaves.get_all))
         self.revocation.bar_revoked_slaves()
-        await self._continue_builds()
+        await continue_builds(
+            self.records, generations=self.generations, queue=self.queue, runner=self.runner, clock=self.clock
+        )
         await self.reconfiguration.settle()
         for extension in self.extensions.values():
             await extension.start()
@@ -432,25 +431,3 @@ class Farm:
         await self.change_sources.stop()
         self.grants.stop()
         await self.records.close()
-
-    async def _remember_grants(self) -> None:
-        now = self.wall()
-        await check_key(self.records, self._environment.swissnums.fingerprint, now)
-        recorded = await self.records.read(partial(read_grants, since=now - HOUR))
-        self.grants.remember(recorded.grants, recorded.made_with)
-        self.submit_limits.remember(recorded.uses)
-        await self.furls.finish_rotation()
-
-    async def _continue_builds(self) -> None:
-        recorded = await self.records.read(read_requests)
-        generations = self.generations.with_hashes(each.row.generation for each in recorded.running)
-        # Before builds continue: a stopped build cancels the requests that it waits for.
-        for request, buildset in recorded.waiting:
-            self.queue.add(request, buildset)
-        catching_up = self.runner.resume(recorded.running, generations)
-        # A step that waits for something outside its context is not replayed, and may never return: open the queue
-        # anyway.
-        await catching_up.addTimeout(LONGEST_CATCH_UP, self.clock, self._not_caught_up)
-
-    def _not_caught_up(self, result: object, timeout: float) -> None:
-        self._log.warn("some builds have not caught up with their journals after {seconds} s", seconds=timeout)

@@ -1,11 +1,13 @@
 """
-Recovery: a starting master reads the records of the earlier ones.
+Recovery: a starting master reads the records of the earlier ones, and continues their builds.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from attrs import frozen
 from sqlalchemy import Connection
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from ..storage.records import builds as records_of_builds
@@ -16,11 +18,19 @@ from ..storage.records.buildsets import Buildset
 from ..storage.records.grants import Grant
 from ..storage.records.requests import Request
 from ..storage.writer import Records
+from .config.generations import Generations
 from .grants.live_grants import is_of_a_submission
+from .grants.registry import GrantRegistry
 from .scheduling.preparation import RecordedBuild, read_changes, read_entries
+from .scheduling.queue import Queue
+from .scheduling.runner import BuildRunner
+from .scheduling.submit_limits import HOUR, SubmitLimits
 
 KEY = "strings"
 """The setting that holds the fingerprint of the key from which the FURLs in force were made."""
+
+LONGEST_CATCH_UP = 60.0
+"""Seconds that a starting master waits for unfinished builds to catch up with their journals."""
 
 _log = Logger()
 
@@ -104,3 +114,36 @@ async def check_key(records: Records, fingerprint: str, now: float) -> None:
             "in the farm's files",
             count=void,
         )
+
+
+async def remember_grants(
+    records: Records, *, grants: GrantRegistry, limits: SubmitLimits, fingerprint: str, now: float
+) -> None:
+    """
+    Restore *grants* and *limits* from the *records*.  *fingerprint*: as for `check_key`.
+    """
+    await check_key(records, fingerprint, now)
+    recorded = await records.read(partial(read_grants, since=now - HOUR))
+    grants.remember(recorded.grants, recorded.made_with)
+    limits.remember(recorded.uses)
+
+
+async def continue_builds(
+    records: Records, *, generations: Generations, queue: Queue, runner: BuildRunner, clock: IReactorTime
+) -> None:
+    """
+    Fill the *queue* from the *records*, and let the *runner* continue the unfinished builds.  Returns when these have
+    caught up with their journals, at the latest after `LONGEST_CATCH_UP`.
+    """
+    recorded = await records.read(read_requests)
+    with_hashes = generations.with_hashes(each.row.generation for each in recorded.running)
+    # Before builds continue: a stopped build cancels the requests that it waits for.
+    for request, buildset in recorded.waiting:
+        queue.add(request, buildset)
+    catching_up = runner.resume(recorded.running, with_hashes)
+    # A step that waits for something outside its context is not replayed, and may never return: open the queue anyway.
+    await catching_up.addTimeout(LONGEST_CATCH_UP, clock, _not_caught_up)
+
+
+def _not_caught_up(result: object, timeout: float) -> None:
+    _log.warn("some builds have not caught up with their journals after {seconds} s", seconds=timeout)
