@@ -254,7 +254,9 @@ class _RequestFollower:
         elif event.kind == "build.finished":
             self.last_result = Result(body["result"])
         elif event.kind == "request.retried":
-            await self._say(f"retry {body['retry']} of {body['of']} in {body['wait']:.0f} s: {body['reason']}")
+            # Of a retry that an upgrade needs there is no number: it does not count.
+            which = "a retry" if body["retry"] is None else f"retry {body['retry']} of {body['of']}"
+            await self._say(f"{which} in {body['wait']:.0f} s: {body['reason']}")
         elif event.kind == "request.finished":
             reason = f" ({body['reason']})" if body["reason"] else ""
             await self._say(f"{self.label or f'request {self.request}'}: {Result(body['result']).name}{reason}")

@@ -178,7 +178,7 @@ class Build:
 
     async def _run(self) -> Ended:
         if self._cannot:
-            return Ended(Result.RETRY, self._cannot)
+            return Ended(Result.RETRY, self._cannot, counts=False)
         try:
             await self._run_steps()
         except SlaveLostError as error:
@@ -189,7 +189,7 @@ class Build:
         except ReplayError as error:
             await self._context.live.drained("its build starts again")
             self._log.warn("{build} cannot be continued: {why}", build=self.label, why=str(error))
-            return Ended(Result.RETRY, str(error))
+            return Ended(Result.RETRY, str(error), counts=False)
         return self._progress.ended()
 
     async def _run_steps(self) -> None:

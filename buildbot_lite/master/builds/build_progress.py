@@ -22,11 +22,14 @@ class Stop:
 @frozen
 class Ended:
     """
-    The end of a build; *reason* is for people, and empty when the results of the steps suffice.
+    The end of a build; *reason* is for people, and empty when the results of the steps suffice.  *counts*: whether a
+    retry is one of ``maxRetries``.  One that a new version of the program or of master.cfg needs is not: it happens
+    once for each start of the master, and nobody's slave or package is at fault.
     """
 
     result: Result
     reason: str = ""
+    counts: bool = True
 
 
 @define

@@ -165,12 +165,13 @@ class Requests:
             if ended.result is not Result.RETRY:
                 return None, self._end(connection, request.id, ended.result, now, ended.reason)
             current = records_of_requests.get(connection, request.id) or request
-            if current.retries >= most:
+            if ended.counts and current.retries >= most:
                 return None, self._end(connection, request.id, Result.EXCEPTION, now, _used_up(connection, current))
-            wait = back_off(current.retries + 1)
-            if not records_of_requests.requeue(connection, request.id, now + wait):
+            retry = current.retries + 1
+            wait = back_off(retry)
+            if not records_of_requests.requeue(connection, request.id, now + wait, counts=ended.counts):
                 return None, None  # the request was finished meanwhile
-            body = {"retry": current.retries + 1, "of": most, "reason": ended.reason, "wait": wait}
+            body = {"retry": retry if ended.counts else None, "of": most, "reason": ended.reason, "wait": wait}
             feed.publish(connection, "request.retried", now=now, request=request.id, body=body)
             return records_of_requests.get(connection, request.id), None
 

@@ -90,7 +90,7 @@ _FINISH = Statement(
 _REQUEUE = Statement(
     update(_requests)
     .where(_requests.c.id == bindparam("which"), _requests.c.finished.is_(None))
-    .values(retries=_requests.c.retries + 1, not_before=bindparam("until"))
+    .values(retries=_requests.c.retries + bindparam("counted"), not_before=bindparam("until"))
 )
 _COLLAPSE = Statement(
     update(_requests)
@@ -182,11 +182,12 @@ def newest(connection: Connection, most: int = 50, before: int | None = None) ->
     return _NEWEST.all(connection, most=most, before=_NO_BOUND if before is None else before)
 
 
-def requeue(connection: Connection, id: int, not_before: float) -> bool:
+def requeue(connection: Connection, id: int, not_before: float, *, counts: bool = True) -> bool:
     """
-    Count a retry, which starts at *not_before* or later.  False when the request is finished.
+    Record a retry, which starts at *not_before* or later; *counts*: whether it is counted.  False when the request is
+    finished.
     """
-    return bool(_REQUEUE.changed(connection, which=id, until=not_before))
+    return bool(_REQUEUE.changed(connection, which=id, until=not_before, counted=int(counts)))
 
 
 def finish(connection: Connection, id: int, result: Result, now: float, reason: str = "") -> Buildset | None:
