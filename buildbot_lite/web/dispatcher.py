@@ -8,7 +8,7 @@ The pages: which address shows what, and how an answer is sent.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from attrs import evolve
 from klein import Klein
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.web.resource import IResource
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import IntegerConverter, RequestRedirect
@@ -126,18 +126,22 @@ class Pages:
                 finally:
                     reply.close()
             else:
-                await self._send(request, reply)
+                sent = self._sent(request, reply)
+                # Whoever sends it may drop its body before this ends.
+                del reply
+                await sent
 
-    async def _send(self, request: Any, prepared: PreparedReply) -> None:
+    def _sent(self, request: Any, prepared: PreparedReply) -> Awaitable[None]:
         """
-        Send the answer: compressed if the client takes that, and without its body if the client has it.
+        The end of the sending of an answer: compressed if the client takes that, and without its body if the client has
+        it.
         """
         body = _headed(request, prepared)
         if len(body) > LARGEST_WHOLE:
-            await self._large.send(request, body)
-        else:
-            request.write(body)
-            request.finish()
+            return self._large.send(request, body)
+        request.write(body)
+        request.finish()
+        return succeed(None)
 
     async def _reply(self, route: Route, asked: PageRequest, names: Mapping[str, Any]) -> PreparedReply | Streamed:
         try:

@@ -2,6 +2,9 @@
 Large answers, which are sent piece by piece.
 """
 
+import gc
+import sys
+import weakref
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -12,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.web import dispatcher
 from buildbot_lite.web.dispatcher import Pages
+from buildbot_lite.web.replies.kept_replies import LARGEST_KEPT
 from buildbot_lite.web.replies.large_replies import LARGEST_WHOLE, MOST_SENT, LargeReplies
 from buildbot_lite.web.root import SiteRoot
 from buildbot_lite.web.serving.fair_places import UNKNOWN, Occupant
@@ -198,3 +202,50 @@ class PageTurnsTests(PagesCase):
         self.assertEqual([received(transports[at].value()).body for at in (0, 3)], [b"first", b"last"])
         making[1].callback(Reply(200, b"x" * 3 * LARGEST_WHOLE))
         self.assertEqual(len(received(transports[1].value()).body), 3 * LARGEST_WHOLE)
+
+    def test_lost(self) -> None:
+        """
+        Promise 10.10: when the client of a large answer is gone, so are the answer and its connection, at once: they do
+        not wait for the garbage collector.
+        """
+        gc.disable()
+        self.addCleanup(gc.enable)
+        # Too large to be kept for others.
+        body = b"x" * LARGEST_KEPT
+
+        async def page(view: Any, asked: Any) -> Reply:
+            return Reply(200, body)
+
+        routes = [Route("/large", page), Route("/anew", page, kept=0)]
+        self.factory = make_factory(SiteRoot(Pages(self.view, routes).resource(), None), self.clock)
+        self.factory.doStart()
+        before = sys.getrefcount(body)
+        for path in (b"large", b"anew"):
+            transport = self.send(b"GET /%s HTTP/1.1\r\nHost: localhost:8010\r\n\r\n" % path)
+            self.assertGreater(sys.getrefcount(body), before, path)
+            # A real transport forgets its producer when it is lost.
+            transport.unregisterProducer()
+            gone = weakref.ref(transport)
+            del transport
+            self.connections.pop().connectionLost(Failure(ConnectionDone()))
+            self.assertEqual(sys.getrefcount(body), before, path)
+            self.assertIsNone(gone(), path)
+
+    def test_cut_at_once(self) -> None:
+        """
+        Promise 10.10: of too many large answers, those that are cut are gone before the next one is made, also if the
+        reactor learns of their lost connections later.
+        """
+        bodies = [b"%d" % number * MOST_SENT for number in range(3)]
+        before = [sys.getrefcount(each) for each in bodies]
+        left = list(bodies)
+
+        async def page(view: Any, asked: Any) -> Reply:
+            return Reply(200, left.pop())
+
+        self.factory = make_factory(SiteRoot(Pages(self.view, [Route("/large", page)]).resource(), None), self.clock)
+        self.factory.doStart()
+        for number in range(3):
+            self.send(b"GET /large?%d HTTP/1.1\r\nHost: localhost:8010\r\n\r\n" % number)
+        after = [sys.getrefcount(each) for each in bodies]
+        self.assertEqual([before[0] < after[0], *after[1:]], [True, *before[1:]])

@@ -186,6 +186,8 @@ class _Sending:
         self._paused = True
         # It knows its request, and would keep the memory of the compression until the garbage is collected.
         self._packing = None
+        if self._call is not None and self._call.active():
+            self._call.cancel()
 
     def _go_on(self) -> None:
         # What compresses well fills no buffer for long: others get their turns in between.

@@ -9,10 +9,12 @@ Large answers: each connection holds a piece, and all that send the same answer 
 A client that does not read would otherwise have a copy of its own, and a thousand of them half a gigabyte.
 """
 
+from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
 from attrs import define, field
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from ..serving.fair_places import Occupant, most_expendable
@@ -26,38 +28,44 @@ the visitor who has the most of them."""
 
 
 @define(eq=False)
-class _Sent:
-    """
-    A *body* that is being sent to the client of *request*, and counts for *occupant*.
-    """
-
-    body: bytes
-    request: Any
-    occupant: Occupant
-
-    def cut(self) -> None:
-        # A client that has gone has no channel any more.
-        if self.request.channel is not None:
-            self.request.channel.transport.abortConnection()
-
-
-@define(eq=False)
 class _ReplyBytes:
     """
     The role `StreamReader` for the bytes of an answer.
     """
 
-    _body: bytes
+    body: bytes
 
     @property
     def length(self) -> int:
-        return len(self._body)
+        return len(self.body)
 
     def read(self, offset: int, size: int) -> bytes:
-        return self._body[offset : offset + size]
+        return self.body[offset : offset + size]
 
     def close(self) -> None:
-        self._body = b""
+        self.body = b""
+
+
+@define(eq=False)
+class _Sent:
+    """
+    The bytes of *reader*, which are being sent to the client of *request*, and count for *occupant*.
+    """
+
+    reader: _ReplyBytes
+    request: Any
+    occupant: Occupant
+
+    @property
+    def body(self) -> bytes:
+        return self.reader.body
+
+    def cut(self) -> None:
+        # Not when the connection is lost: until the reactor comes to that, a hundred others may be cut.
+        self.reader.close()
+        # A client that has gone has no channel any more.
+        if self.request.channel is not None:
+            self.request.channel.transport.abortConnection()
 
 
 @define(eq=False)
@@ -72,16 +80,22 @@ class LargeReplies:
     _sent: dict[_Sent, None] = field(factory=dict)
     _readers: dict[int, int] = field(factory=dict)  # of each body, by its identity
 
-    async def send(self, request: Any, body: bytes) -> None:
+    def send(self, request: Any, body: bytes) -> Coroutine[Deferred[Any], Any, None]:
         """
-        Send *body* to the client of *request*, whose headers are set, as fast as it reads.
+        Send *body* to the client of *request*, whose headers are set, as fast as it reads.  It is kept no longer than
+        until the client is cut, unless the caller keeps it.
         """
-        sent = _Sent(body, request, request.occupant)
+        sent = _Sent(_ReplyBytes(body), request, request.occupant)
         self._begin(sent)
+        return self._write(sent)
+
+    async def _write(self, sent: _Sent) -> None:
         try:
-            await writing(_ReplyBytes(body), ByteRange(0, len(body)), self.clock, packed=False)(request)
+            await writing(sent.reader, ByteRange(0, len(sent.body)), self.clock, packed=False)(sent.request)
         finally:
             self._end(sent)
+            # What wrote it is known to its request, and both are left to the garbage collector.
+            sent.reader.close()
 
     def _begin(self, sent: _Sent) -> None:
         readers = self._readers.get(id(sent.body), 0)

@@ -68,6 +68,7 @@ LARGEST_READ = 32 << 20
 MOST_CONNECTIONS = 1000
 SILENCE = 30
 LONGEST_REQUEST = 120
+_NO_HEADERS = Headers()
 _LATER = 60
 """Seconds after which a client for which there was no room may come again."""
 
@@ -175,16 +176,22 @@ class BoundedRequest(Request):
         self._release()
         self.channel.transport.answered()
         super().finish()  # type: ignore[no-untyped-call]  # Twisted's
-        self._forget_adapters()
+        self._forget()
 
     def connectionLost(self, reason: Any) -> None:
         self._release()
         super().connectionLost(reason)  # type: ignore[no-untyped-call]  # Twisted's
-        self._forget_adapters()
+        self._forget()
 
-    def _forget_adapters(self) -> None:
-        # klein's of a request knows the request: each would be left to the garbage collector, with all that it has.
+    def _forget(self) -> None:
+        # klein's functions for a request know each other and the request, and so does its adapter: it is left to the
+        # garbage collector.  Not with what it has: a thousand connections that are lost at once would be in memory
+        # beside the next thousand.
         self._adapterCache.clear()
+        self.requestHeaders = self.responseHeaders = _NO_HEADERS
+        self.producer = self.transport = None
+        if self._room is not None:
+            self._held.cut = _nothing
 
     def close_afterwards(self) -> None:
         """
