@@ -189,15 +189,18 @@ def details(connection: Connection, builds: Collection[int]) -> ListedDetails:
     steps: dict[int, list[Step]] = defaultdict(list)
     for step in _STEPS.all(connection, builds=wanted):
         steps[step.build].append(step)
-    logs: dict[StepOfBuild, dict[str, None]] = defaultdict(dict)
+    logs: dict[StepOfBuild, list[str]] = {}
     for place, name in _LOGS.all(connection, builds=wanted):
-        logs[place][name] = None
+        # A step has few logs, and the streams of one are seldom several.
+        names = logs.setdefault(place, [name])
+        if name not in names:
+            names.append(name)
     triggered: dict[int, list[TriggeredBuild]] = defaultdict(list)
     for parent, child in _TRIGGERED.all(connection, builds=wanted):
         triggered[parent].append(child)
     return ListedDetails(
         steps,
-        {place: list(names) for place, names in logs.items()},
+        logs,
         dict(_PARENTS.all(connection, builds=wanted)),
         triggered,
     )

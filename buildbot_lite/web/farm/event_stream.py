@@ -9,7 +9,8 @@ One client's stream of the feed, as server-sent events (WHATWG HTML, section 9.2
 
 What is kept for a client is the number of the last event that it was sent, not events.  A client that reads slowly has
 at most `site.SMALL_BUFFER` (2 KiB) and one write unsent; then it is sent nothing until it has read, and is cut after
-`LONGEST_PAUSE` seconds.  It continues where it stood.
+`LONGEST_PAUSE` seconds.  It continues where it stood.  The more clients do not read, the smaller are the writes: a page
+of events goes to all streams in one turn, before the first of them can be sent.
 """
 
 from collections.abc import Callable, Mapping
@@ -183,7 +184,7 @@ class EventStream:
 
     def _send(self, encoded: EncodedPage) -> None:
         pending: list[bytes] = []
-        size = 0
+        size, most = 0, min(_LARGEST_WRITE, self._request.largest_piece)
         for event, builder in encoded.page.events:
             assert self.position is not None
             if event.seq <= self.position:
@@ -194,7 +195,7 @@ class EventStream:
             message = encoded.message(event)
             pending.append(message)
             size += len(message)
-            if size >= _LARGEST_WRITE:
+            if size >= most:
                 self._write(b"".join(pending))
                 if not self.ready:
                     return

@@ -25,6 +25,7 @@ from buildbot_lite.web.farm.feed_streams import FeedStreams
 from buildbot_lite.web.farm.master_watch import FarmChange, NewsOfFarm
 from buildbot_lite.web.page_request import PageRequest
 from buildbot_lite.web.serving.fair_places import FairPlaces, Occupant
+from buildbot_lite.web.serving.site import BoundedRequest
 
 from ..pages_case import NOW, PagesCase, received
 from ..test_pages import a_build
@@ -324,6 +325,29 @@ class EventsTests(PagesCase):
             for _ in range(20):
                 channel.resumeProducing()
         self.assertEqual(client.ids, list(range(1, 101)))
+
+    def test_small_writes(self) -> None:
+        """
+        Promise 10.10: while many clients do not read, a stream is written in smaller pieces: all are written before the
+        first is sent.
+        """
+        client = self.listen()
+        written: list[int] = []
+        write = client.transport.write
+
+        def counted(data: bytes) -> None:
+            written.append(len(data))
+            write(data)
+
+        self.publish(many=100, body={"text": "x" * 1000})
+        with (
+            patch.object(client.transport, "write", counted),
+            patch.object(BoundedRequest, "largest_piece", 5000),
+        ):
+            self.tell()
+        self.assertEqual(client.ids, [*range(1, 101)])
+        self.assertGreater(max(written), 5000)
+        self.assertLess(max(written), 6500)
 
     def test_heartbeat(self) -> None:
         """
