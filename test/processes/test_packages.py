@@ -226,6 +226,20 @@ class PackagesCase(SynchronousTestCase):
         """
         return self.farm.submit("t", data, within=within)
 
+    def until_job(self, job: int, state: str) -> None:
+        """
+        Wait until *job* is in *state*, by the records: a command at each look would take a processor from its build.
+        """
+        query = "select 1 from package_jobs where id = ? and state = ?"
+        until(lambda: self.farm.rows(query, job, state), f"job {job} is in the state {state}")
+
+    def until_architecture(self, job: int, state: str) -> None:
+        """
+        Wait until an architecture of *job* is in *state*.
+        """
+        query = "select 1 from package_job_arches where job = ? and state = ?"
+        until(lambda: self.farm.rows(query, job, state), f"an architecture of job {job} is in the state {state}")
+
     def artifacts(self, builder: str) -> set[str]:
         """
         Return the names of the artifacts of the last build of *builder*.
@@ -316,12 +330,10 @@ class PlainTests(PackagesCase):
         submitting.process.kill()
 
     def _until_ended(self, count: int) -> list[dict[str, Any]]:
-        def ended() -> list[dict[str, Any]]:
-            found = json.loads(self.farm.command("builds", str(self.farm.master_directory), "--json").out)
-            done = [each for each in found if each["result"] is not None]
-            return done if len(done) >= count else []
-
-        return until(ended, f"{count} builds ended")
+        query = "select 1 from builds where finished is not null"
+        until(lambda: len(self.farm.rows(query)) >= count, f"{count} builds ended")
+        listed = json.loads(self.farm.command("builds", str(self.farm.master_directory), "--json").out)
+        return [each for each in listed if each["result"] is not None]
 
 
 @needs("dpkg-buildpackage")
@@ -340,13 +352,13 @@ class JobTests(PackagesCase):
         go = self.farm.directory / "go"
         self.farm.start()
         submitting = self.farm.submitting("t", self.source(f"while [ ! -e {go} ]; do sleep 0.2; done"))
-        until(lambda: "building" in self._states(), "a package is built")
+        self.until_architecture(1, "building")
         self.assertIn("# job 1: greet 1.0 for t", submitting.err)
         self.farm.master.kill()
         self.farm.start_master()
         self.assertTrue({"building", "waiting"} & set(self._states()))
         go.touch()
-        until(lambda: self._job()["state"] == "finished", "the job is finished")
+        self.until_job(1, "finished")
         self.assertEqual([state for state, _ in self._job()["history"]].count("finished"), 1)
         results = Path(self.farm.master_directory) / "packages" / "t" / "greet" / "1.0"
         self.assertEqual({path.name for path in results.iterdir()}, {self.arch, "all"})
@@ -373,11 +385,11 @@ class JobTests(PackagesCase):
         self.farm.run("dpkg-source --build greet && tar -cf greet.tar greet_1.0*")
         source = (self.farm.directory / "greet.tar").read_bytes()
         self.assertEqual(self.submit(source).code, 0)
-        until(lambda: self._job()["state"] == "finished", "the job is finished")
+        self.until_job(1, "finished")
         hold.touch()
         words = ["package", "rebuild", "1", "--compare", "--furlfile", str(self._string())]
         client = self.farm.client("buildbot-lite", *words)
-        until(lambda: "building" in self._states(2), "it is built again")
+        self.until_architecture(2, "building")
         self.farm.master.kill()
         until(lambda: "# lost the connection to the master; the builds continue." in client.err, "the loss is told")
         self.farm.start_master()
@@ -539,7 +551,7 @@ class OverlayTests(PackagesCase):
         self.source("false", name="broken")
         broken = self.chained("t", "broken_1.0.dsc", "asks_1.0.dsc")
         self.assertEqual(broken.code, 1, broken.err[-1000:])
-        until(lambda: self.shown(5)["state"] == "killed", "the second job is ended")
+        self.until_job(5, "killed")
         self.assertEqual(self.shown(5)["reason"], "job 4: broken 1.0 failed, and this job is built after it")
 
     @needs("apt-ftparchive")
@@ -556,7 +568,7 @@ class OverlayTests(PackagesCase):
         paths = [str(self.farm.directory / name) for name in ("sl_1.0.dsc", "asks_1.0.dsc")]
         queued = self.farm.command("package", "build", master, "t", *paths, "--no-wait")
         self.assertEqual(queued.code, 0, queued)
-        until(lambda: self.shown(2)["arches"][0]["state"] == "building", "the first package is built")
+        self.until_architecture(2, "building")
         # Running builds go on, so the second package can be found waiting.
         self.assertEqual(self.farm.command("package", "pause", master, "t").code, 0)
         self.farm.master.kill()
@@ -609,13 +621,12 @@ class OverlayTests(PackagesCase):
         """
         Wait until both jobs are built, in builds whose numbers are above *after*.  By job: the build's slot.
         """
+        query = "select a.job, b.slot from package_job_arches a"
+        query += " join builds b on b.number = a.build and b.builder = a.builder"
+        query += " where a.job in (2, 3) and a.state = 'building' and a.build > ?"
 
         def slots() -> dict[int, int]:
-            found = {}
-            for job in (2, 3):
-                arch = self.shown(job)["arches"][0]
-                if arch["state"] == "building" and arch["build"] > after:
-                    ((found[job],),) = self.farm.rows(f"select slot from builds where number = {arch['build']}")
+            found = dict(self.farm.rows(query, after))
             return found if len(found) == 2 else {}
 
         return until(slots, "two packages are built", 550.0)
@@ -640,7 +651,7 @@ class OverlayTests(PackagesCase):
         """
         Wait until *job* is finished, so that its packages are in the repositories.
         """
-        until(lambda: self.shown(job)["state"] == "finished", f"job {job} finished")
+        self.until_job(job, "finished")
 
     @needs("rpmbuild")
     def test_source_rpm(self) -> None:

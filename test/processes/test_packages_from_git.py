@@ -13,7 +13,6 @@ from typing import Any
 from unittest import SkipTest
 
 from ..needs import needs
-from .farm import until
 from .git_server import GitServer
 from .test_packages import SPEC, PackagesCase, native
 
@@ -57,7 +56,7 @@ class FromGitCase(PackagesCase):
         """
         done = self.farm.submit(target, text, within=300.0)
         self.assertEqual(done.code, 0, (done.err[-3000:], done.out[-3000:]))
-        until(lambda: self.job(number)["state"] == "finished", "the job is finished")
+        self.until_job(number, "finished")
         return self.job(number)
 
     def sources(self) -> list[bytes]:
@@ -95,7 +94,7 @@ class DebianFromGitTests(FromGitCase):
         done = self.farm.submit("t", b"package=greet\nrevision=v1.0\n", within=120.0)
         self.assertEqual(done.code, 0, done)
         self.assertIn(f"# job 1: greet at v1.0 for t, from {self.server.address}/greet.git", done.err)
-        until(lambda: self.job()["state"] == "finished", "the job is finished")
+        self.until_job(1, "finished")
         job = self.job()
         self.assertEqual((job["name"], job["version"], job["origin"]["commit"]), ("greet", "1.0", commit))
         states = [state for state, _ in job["history"]]
@@ -192,7 +191,7 @@ class DebianFromGitTests(FromGitCase):
         ):
             done = self.farm.submit("t", f"package=greet\nrevision={revision}\n".encode(), within=120.0)
             self.assertEqual(done.code, 1, done)
-            until(lambda number=number: self.job(number)["state"] == "failed", "the job has failed")  # type: ignore[misc]
+            self.until_job(number, "failed")
             self.assertIn(sentence, self.job(number)["reason"])
 
     def test_killed(self) -> None:
@@ -203,10 +202,10 @@ class DebianFromGitTests(FromGitCase):
         self.server.commit("greet", native(), "v1.0")
         with self.server.held():
             submitting = self.farm.submitting("t", b"package=greet\nrevision=v1.0\n")
-            until(lambda: self.job()["state"] == "checkout", "the source is checked out")
+            self.until_job(1, "checkout")
             self.farm.master.kill()
             self.farm.start_master()
-        until(lambda: self.job()["state"] == "finished", "the job is finished", within=120.0)
+        self.until_job(1, "finished")
         states = [state for state, _ in self.job()["history"]]
         self.assertEqual([states.count(each) for each in ("prep", "finished")], [1, 1])
         self.assertEqual(len(self.sources()), 1)
@@ -228,7 +227,7 @@ class LargeRepositoryTests(FromGitCase):
         self.server.commit("greet", {**native(), "large": os.urandom(2_000_000)}, "v1")
         done = self.farm.submit("t", b"package=greet\nrevision=v1\n", within=120.0)
         self.assertEqual(done.code, 1, done)
-        until(lambda: self.job()["state"] == "failed", "the job has failed")
+        self.until_job(1, "failed")
         self.assertIn("the checkout has more than 1 MB, the limit (disk= of the target's root)", self.job()["reason"])
         self.assertEqual(self.left_on_slave(), set())
 

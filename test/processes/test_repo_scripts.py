@@ -56,7 +56,7 @@ class PublishingScriptTests(PackagesCase):
         until(lambda: (place / "runs").exists() and (place / "runs").read_text(), "the script runs")
         self.assertEqual(self.shown(1)["state"], "pushed")
         submit("other")
-        until(lambda: self.shown(2)["state"] == "pushed", "the other job goes on")
+        self.until_job(2, "pushed")
         public = self.farm.master_directory / "repos" / "t" / "public" / "pool"
         self.assertEqual({path.name.partition("_")[0] for path in public.iterdir()}, {"greet", "other"})
         self.farm.master.stop()
@@ -64,7 +64,7 @@ class PublishingScriptTests(PackagesCase):
         self.farm.start_master()
         why = "The packages are public, but the repo_script push.sh failed with exit code 3: the server is down."
         for job in (1, 2):
-            until(lambda job=job: self.shown(job)["state"] == "finished", f"job {job} is finished")  # type: ignore[misc]
+            self.until_job(job, "finished")
             self.assertEqual(self.shown(job)["reason"], why)
         until(lambda: len(mails.mails) == 2, "both mails came")
         for _, mail in mails.mails:

@@ -53,7 +53,7 @@ class RootShellsTests(PackagesCase):
         (bases / "current").symlink_to("base.1.1")
         self.farm.start_slave()
         self.submitting = self.farm.submitting("t", archive(greet()))
-        until(lambda: self.state() == "failed", "the build has failed")
+        self.until_architecture(1, "failed")
         granted = self.farm.command("grant", "shell", str(self.farm.master_directory), "t", "--label", "zoe")
         self.string = self.farm.private_furl(granted.out.decode())
 
@@ -62,13 +62,6 @@ class RootShellsTests(PackagesCase):
         Remove files of subordinate users.
         """
         subprocess.run(overlay("remove", str(self.work / "roots")), check=True, timeout=60)
-
-    def state(self) -> str:
-        """
-        The state of the job.
-        """
-        shown = self.farm.command("package", "show", str(self.farm.master_directory), "1", "--json")
-        return str(json.loads(shown.out)["arches"][0]["state"]) if shown.code == 0 else ""
 
     def words(self, *command: str) -> list[str]:
         """

@@ -134,7 +134,7 @@ class SbuildTests(PackagesCase):
         installed = (self.artifact_directory(f"t-{self.arch}") / "packages" / "installed.txt").read_text()
         self.assertIn("\nmake ", installed)
         self.assertNotIn("sbuild-build-depends", installed)
-        until(lambda: self.finished(2), "the results of the second job are stored")
+        self.until_job(2, "finished")
         again = self.rebuilt(2)
         self.assertEqual(again.code, 0, again)
         self.assertIn(b": the same, bit for bit, in equal roots.", again.out)
@@ -160,7 +160,7 @@ class SbuildTests(PackagesCase):
         hello = self.built("s", self.source(name="hello"))
         self.assertEqual(hello.code, 0, hello.out[-3000:])
         self.assertEqual(set(self.packages(f"s-{self.arch}")), {f"hello_1.0+farm1_{self.arch}.deb"})
-        until(lambda: self.finished(1), "the packages of hello are in the repository")
+        self.until_job(1, "finished")
         script = "dpkg-query --show hello | grep -wF 1.0+farm1"
         asks = self.built("s", self.source(script, "Build-Depends: hello (>= 1.0)\n", name="asks"))
         self.assertEqual(asks.code, 0, asks.out[-3000:])
@@ -179,7 +179,7 @@ class SbuildTests(PackagesCase):
         self.assertNotEqual(done.code, 0)
         self.assertIn(b"sbuild failed in the stage build: ", done.out)
         self.check_left()
-        until(lambda: self.ended(1), "the job has ended")
+        self.until_job(1, "failed")
         shown = self.enter(
             "sh",
             "-c",
@@ -228,20 +228,6 @@ class SbuildTests(PackagesCase):
         The processes in the root, and those that watch it.
         """
         return [pid for pid in self.farm.processes() if any(MARK in word for word in arguments(pid)) and alive(pid)]
-
-    def ended(self, job: int) -> bool:
-        """
-        Whether *job* has failed.
-        """
-        shown = self.farm.command("package", "show", str(self.farm.master_directory), str(job), "--json")
-        return bool(json.loads(shown.out)["state"] == "failed")
-
-    def finished(self, job: int) -> bool:
-        """
-        Whether *job* is over.
-        """
-        shown = self.farm.command("package", "show", str(self.farm.master_directory), str(job), "--json")
-        return bool(json.loads(shown.out)["state"] == "finished")
 
     def reason(self, job: int) -> str:
         """
