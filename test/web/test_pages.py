@@ -19,6 +19,7 @@ from buildbot_lite.web.farm.live import MOST_AGE
 from buildbot_lite.web.holders.session_cookie import COOKIE
 from buildbot_lite.web.html.rendering import duration, from_segment, moment, root_of, segment, size
 from buildbot_lite.web.page_request import PageRequest
+from buildbot_lite.web.pages.farm import MOST_COUNTED
 from buildbot_lite.web.root import SiteRoot
 from buildbot_lite.web.serving.site import make_factory
 from buildbot_lite.web.view import FarmView, Reply, Route
@@ -115,6 +116,14 @@ class FarmPageTests(PagesCase):
         for name in ("bad", "odd"):
             self.successResultOf(self.records.write(a_build(name, 3, Result.SUCCESS)))
         self.assertNotIn(" failing</a>", self.get("/?text=").text)
+        # Nor are they counted where that would take long.
+        self.successResultOf(self.records.write(a_build("good", 2, Result.FAILURE)))
+        more = [{"builder": f"b{each}", "tags": [], "slaves": []} for each in range(MOST_COUNTED)]
+        self.master.answers["www"] = {"title": "A farm", "private": False, "builders": names}
+        self.assertIn("<b>1</b> of 4 builders failing</a>", self.get("/?text=g").text)
+        self.clock.advance(MOST_AGE)
+        self.master.answers["www"] = {"title": "A farm", "private": False, "builders": [*names, *more]}
+        self.assertNotIn(" failing</a>", self.get("/?text=good").text)
 
     def test_build(self) -> None:
         """

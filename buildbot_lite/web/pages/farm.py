@@ -31,6 +31,8 @@ MOST_GROUPS = 30
 FAILING = "failing"
 """The value of the filter by result for builders whose last build failed or ended with an exception."""
 _BAD = frozenset({Result.FAILURE.name, Result.EXCEPTION.name})
+MOST_COUNTED = 300
+"""Builders of a farm whose failing ones are counted: of a thousand, that would take longer than all the rest."""
 _LOOKED_AT = 4
 """Newest builds of a builder among which the last one that ended is looked for, to count the builders that fail."""
 MOST_SLAVES = 60
@@ -83,11 +85,11 @@ class MatchingSlaves:
 class _Snapshot:
     """
     What the records say, in one transaction.  *total*: of the builders, of which those of *shown* have a row, and
-    *failing* fail.
+    *failing* fail (None: they are too many to be counted).
     """
 
     total: int
-    failing: int
+    failing: int | None
     tags: Sequence[str]
     shown: Stretch[Document]
     cells: Mapping[str, Sequence[BuildCell]]
@@ -145,12 +147,13 @@ def _read(
     if shown.newer is None and shown.older is not None:
         busy = {each.builder for each in running} | {*waits}
         shown = evolve(shown, rows=_busy_first(passing, busy))
+    ended = ended or _ended(connection, shown.rows)
     return _Snapshot(
         len(known),
-        _failing(connection, known),
+        _failing(connection, known, ended) if len(known) <= MOST_COUNTED else None,
         sorted({tag for each in known for tag in each.get("tags", ())}),
         shown,
-        ended or _ended(connection, shown.rows),
+        ended,
         running,
         cells.running_steps(connection),
     )
@@ -166,13 +169,14 @@ def _busy_first(builders: Sequence[Document], busy: Collection[str]) -> Sequence
     return sorted(shown, key=lambda each: each["builder"] not in busy)
 
 
-def _failing(connection: Connection, known: Sequence[Document]) -> int:
+def _failing(connection: Connection, known: Sequence[Document], ended: Mapping[str, Sequence[BuildCell]]) -> int:
     """
-    How many of the *known* builders, of which the first `MOST_BUILDERS` count, fail.
+    How many of the *known* builders fail.  *ended*: the newest builds of some of them, which are not read again.
     """
-    newest = cells.newest_of_each(connection, [each["builder"] for each in known[:MOST_BUILDERS]], _LOOKED_AT)
-    last = (next((each.result for each in found if each.result is not None), None) for found in newest.values())
-    return sum(result is not None and result.name in _BAD for result in last)
+    names = [each["builder"] for each in known]
+    others = cells.newest_of_each(connection, [name for name in names if name not in ended], _LOOKED_AT)
+    of_others = ([each for each in found if each.result is not None] for found in others.values())
+    return sum(_last_result(found) in _BAD for found in (*ended.values(), *of_others))
 
 
 def _ended(connection: Connection, builders: Sequence[Document]) -> dict[str, Sequence[BuildCell]]:
