@@ -2,11 +2,17 @@
 Mail to the submitters of packages.
 """
 
+import email
 from collections.abc import Sequence
+from email import policy
 
 from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.packages.service import job_mail
+from buildbot_lite.status.reporters.mail import MailNotifier
 from buildbot_lite.storage.records import outbox
 from buildbot_lite.storage.records.outbox import OutboxMessage
 from test.control.test_submissions import FakeWatcher
@@ -109,6 +115,48 @@ class JobMailTests(MailCase):
         self.submit_as("ann@example.org")
         (message,) = self.messages()
         self.assertEqual(message.body["subject"], "greet 1.0+farm1 for bookworm: finished (job 2)")
+
+
+PIECES = (
+    "a",
+    " ",
+    "\r",
+    "\n",
+    "\r\n ",
+    "Bcc: evil@example.org",
+    "=?utf-8?q?=0ABcc:?=",
+    ":",
+    "<",
+    ">",
+    "@",
+    ",",
+    '"',
+    "\\",
+)
+TEXTS = st.lists(st.sampled_from((*PIECES, "ann@example.org", "\0", "\u2028", "\ud800", "é")), max_size=8).map("".join)
+
+
+class HeadersTests(SynchronousTestCase):
+    @settings(max_examples=200, deadline=None)
+    @given(TEXTS, TEXTS, TEXTS)
+    def test_any_names(self, name: str, version: str, submitter: str) -> None:
+        """
+        Promise 9.8: whatever a package, its version and its submitter are called, a mail has its own headers alone, and
+        goes to one address at most.
+        """
+        notifier = MailNotifier("farm@example.org", name="mail", generators=[])
+        body = notifier.compose_for(submitter, f"{name} {version}: failed", f"{name}\n{version}\n")
+        if body is None:
+            return
+        stored = OutboxMessage(1, "mail", "package-job-1-1", "job 1", body, 0.0, 0, 0.0, "")
+        mail = email.message_from_bytes(
+            notifier._mail(stored, "me").as_bytes(policy=policy.SMTP), policy=policy.default
+        )
+        headers = ["From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted"]
+        content = ["Content-Type", "Content-Transfer-Encoding", "MIME-Version"]
+        self.assertEqual(sorted(mail.keys()), sorted(headers + content))
+        self.assertEqual((mail["From"], [mail["To"]]), ("farm@example.org", body["to"]))
+        self.assertEqual(len(body["to"]), 1)
 
 
 class LinksTests(MailCase):

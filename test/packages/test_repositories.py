@@ -2,9 +2,11 @@
 Repositories, read by apt and dnf themselves.
 """
 
+import contextlib
 import gzip
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -18,6 +20,8 @@ from typing import Any
 from unittest.mock import patch
 
 from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.child_programs import ProgramError
@@ -41,6 +45,7 @@ from buildbot_lite.packages.repositories.snapshots import (
     BUILD,
     PUBLIC,
     RepositoryBusyError,
+    Snapshot,
     StaleSnapshotError,
 )
 from buildbot_lite.storage.files import write_whole
@@ -519,6 +524,83 @@ class KilledWriterTests(_RepositoryCase):
                 break
             self.assertEqual(code, -signal.SIGKILL)
         self.assertGreater(step, 10)
+
+
+class RetainedFilesTests(_RepositoryCase):
+    """
+    Files that clients may still fetch, in any history of a repository.
+    """
+
+    def metadata(self) -> _ListMetadata:
+        return _ListMetadata()
+
+    def package(self, name: str, version: str = "1.0", text: str = "x") -> str:
+        self.top.mkdir(parents=True, exist_ok=True)
+        path = self.top / f"{name}-{version}"
+        path.write_text(text)
+        return str(path)
+
+    @settings(max_examples=40, deadline=None)
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from(("add", "add", "remove", "prepare", "publish", "restart")),
+                st.integers(1, 6),
+                st.sampled_from((1.0, 3600.0, KEPT_FOR / 2, KEPT_FOR - 1, KEPT_FOR + 1)),
+            ),
+            min_size=12,
+            max_size=25,
+        )
+    )
+    def test_any_history(self, history: list[tuple[str, int, float]]) -> None:
+        """
+        Promise 9.6, 9.9: whatever is added, removed, prepared and published, and however much time passes, each file of
+        each index is there while that index is published and for 24 hours after it was superseded; what a prepared
+        snapshot needs is there; and nothing grows without bound.
+        """
+        shutil.rmtree(self.top, ignore_errors=True)
+        indexes: list[tuple[set[str], float]] = []
+        waiting = ""
+        for what, number, passed in history:
+            file = self.package(f"p{number}", text=f"p{number}")
+            if what == "restart":
+                self.repository = PackageRepository(str(self.place), self.metadata(), now=lambda: self.now)
+                self.repository.start()
+            elif what == "prepare":
+                waiting = self.repository.prepare(PUBLIC, [file])
+            else:
+                before = self.names()
+                if what == "add":
+                    self.repository.add(PUBLIC, [file])
+                elif what == "remove" and os.path.basename(file) in before:
+                    self.repository.remove(PUBLIC, [os.path.basename(file)])
+                elif what == "publish" and waiting:
+                    # A later change has made it stale, or it is seen now.
+                    with contextlib.suppress(StaleSnapshotError):
+                        self.repository.publish(waiting)
+                current = self.repository.snapshots.current(PUBLIC)
+                if current is not None and (not indexes or indexes[-1][0] != self.files_of(current)):
+                    if indexes:
+                        indexes[-1] = (indexes[-1][0], self.now)
+                    indexes.append((self.files_of(current), math.inf))
+            self.now += passed
+            self.assert_kept(indexes)
+        self.assertLessEqual(len(os.listdir(self.place / "snapshots")) if self.place.exists() else 0, 3)
+
+    def files_of(self, snapshot: Snapshot) -> set[str]:
+        """
+        The files that an index names.
+        """
+        return {*snapshot.lasting, *(f"all/{name}" for name in snapshot.packages)}
+
+    def assert_kept(self, indexes: list[tuple[set[str], float]]) -> None:
+        """
+        Check that the files of the current index, and of those superseded within a day, are there.
+        """
+        for files, superseded in indexes:
+            if self.now - superseded < KEPT_FOR:
+                gone = [each for each in files if not (self.place / "public" / each).is_file()]
+                self.assertEqual(gone, [])
 
 
 @needs("apt-ftparchive", "dpkg-deb", "apt-get")

@@ -178,7 +178,7 @@ class MailNotifier(Reporter):
         mail = EmailMessage()
         mail["From"] = self.sender
         mail["To"] = ", ".join(message.body["to"])
-        mail["Subject"] = message.body["subject"]
+        mail["Subject"] = _plain(message.body["subject"])
         mail["Date"] = formatdate(message.created)
         # RFC 5322 3.6.4; the same for each attempt, so that a receiver can see a repetition.
         host = parseaddr(self.sender)[1].partition("@")[2]
@@ -186,7 +186,7 @@ class MailNotifier(Reporter):
         mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no automatic answers, please
         for name, value in self.headers.items():
             del mail[name]  # a second Subject, Date and so on is an error
-            mail[name] = printable(str(value))
+            mail[name] = _plain(str(value))
         # JSON can hold lone surrogates, which no mail can.
         text = message.body["text"].encode("utf-8", "replace").decode()
         mail.set_content(text, subtype=message.body["type"])
@@ -217,6 +217,14 @@ class MailNotifier(Reporter):
         if self.domains is None:
             return not untrusted or isinstance(self.lookup, EmailLookup)
         return address.rpartition("@")[2].lower() in {each.lower().lstrip("@") for each in self.domains}
+
+
+def _plain(text: str) -> str:
+    """
+    *text* as the value of a header field, in which nothing begins an encoded word (RFC 2047 2): Python decodes those,
+    and some of its versions write a line feed of theirs as one, after which a text of others begins a field of its own.
+    """
+    return printable(text).replace("=?", "= ?")
 
 
 def _is_address(text: str) -> bool:
