@@ -20,7 +20,8 @@ The protocol between master, slaves and clients.  The only importer of Foolscap.
 ``shells``           an open shell; ``shell_window``: how much of it may be on its way
 ``loopback``         the roles in one process, over a link that can be cut
 ``failures``         failures on the wire: the class's name and a sentence
-``broker``           one connection: bounds, release of memory, closing
+``broker``           one connection: bounds, release of memory
+``link_broker``      how a connection ends; the ``roles.Link`` that others see of it
 ``reference_broker`` the references that a connection holds
 ``token_broker``     how a connection reads and writes tokens
 ``byte_queue``       the bytes that it received and has not parsed
