@@ -376,6 +376,8 @@ class ForceTests(SessionCase):
         answer = self.post("/builders/linux/force", {**fields, "p.text": text * 2}, self.cookie)
         self.assertEqual(answer.status, 400)
         self.assertIn("This form has more than 2368 KiB, as it is sent.  A value has at most 768 KiB", answer.text)
+        for each in self.connections:
+            each.connectionLost(Failure(ConnectionDone()))
         self.assertEqual([room.held for room in (self.factory.forced, self.factory.forms)], [0, 0])
 
     def test_large_of_others(self) -> None:

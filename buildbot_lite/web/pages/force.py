@@ -10,7 +10,7 @@ from ..farm.live import Document
 from ..html.rendering import segment
 from ..page_request import PageRequest
 from ..view import FarmView, Reply, Route
-from .forms import TOO_LARGE, form_of, sent_to
+from .forms import TOO_LARGE, large_form_of, sent_to
 
 FORCE = "force"
 _SCHEDULER = "scheduler"
@@ -30,7 +30,7 @@ async def force(view: FarmView, asked: PageRequest, builder: str) -> Reply:
         raise NotFoundError(f"Builds of {builder!r:.100} cannot be forced: no ForceScheduler in master.cfg has it.")
     if asked.method != "POST":
         return await _page(view, asked, builder, forms)
-    given = form_of(asked)
+    given = await large_form_of(view, asked)
     try:
         form = _chosen(forms, given)
         values = values_of(form, given)

@@ -10,7 +10,7 @@ from ...errors import InputError
 from ...model.input_kinds import LARGEST_TEXT
 from ...model.whole_numbers import DIGITS, whole_number
 from ..page_request import PageRequest
-from ..view import Reply
+from ..view import FarmView, Reply
 
 MOST_FIELDS = 500
 TOO_LARGE = f"A value has at most {LARGEST_TEXT >> 10} KiB: submit a larger one with a string (schedulers.Submit)."
@@ -48,9 +48,25 @@ def form_of(asked: PageRequest) -> Mapping[str, str]:
     The fields of the form in the body; of several with one name, their values with commas between them.  Lines end with
     a line feed, whatever ended them in the form (HTML: all with CR LF).  `InputError` if it is none.
     """
-    body = asked.http.whole_body()
+    return _fields(_body(asked))
+
+
+async def large_form_of(view: FarmView, asked: PageRequest) -> Mapping[str, str]:
+    """
+    The same of a form that may be large: what has a million of percent signs takes a second.
+    """
+    body = _body(asked)
+    return await view.logs.in_thread(lambda: _fields(body))
+
+
+def _body(asked: PageRequest) -> bytes:
+    body: bytes | None = asked.http.whole_body()
     if body is None:
         raise InputError(f"This form has more than {asked.http.largest_body >> 10} KiB, as it is sent.  {TOO_LARGE}")
+    return body
+
+
+def _fields(body: bytes) -> Mapping[str, str]:
     try:
         pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
     except ValueError:
