@@ -23,6 +23,7 @@ from .config.generations import Generations
 from .grants.publisher import FurlPublisher
 from .grants.registry import GrantRegistry
 from .grants.verbs import ADMIN, SLAVE
+from .grants.web_furls import sessions_of
 from .scheduling.request_canceller import RequestCanceller
 from .scheduling.running_builds import LiveBuild, RunningBuilds
 from .slaves.registry import SlaveRegistry
@@ -84,7 +85,8 @@ class Revocation:
                 "The admin's own string cannot be revoked, only replaced by a new one: buildbot-lite rotate admin"
             )
         else:
-            await self._grants.revoke(grant)
+            # The strings of a web process's sessions are in its memory alone, which is no longer trusted.
+            await self._grants.replace([grant, *sessions_of(self._grants, [grant])])
             ended = await self._cancel(grant) if cancel else []
         self._log.info("string {id} ({verb} {name}) was revoked", id=grant.id, verb=grant.verb, name=grant.name)
         await self._furls.publish()

@@ -101,7 +101,7 @@ class FarmPages:
         self._parts = parts
         self._log = Logger()
         reactor = parts.reactor
-        self._watch = MasterWatch(reactor, parts.certificate, self._ask_again)
+        self._watch = MasterWatch(reactor, parts.certificate, self._ask_again, self._refused)
         self._live = self._watch.live = Live(self._watch, time.monotonic, wall=time.time)
         told = www_told(parts.directory)
         self._told = told
@@ -151,7 +151,7 @@ class FarmPages:
         Connect to the master when its string is there.
         """
         background(end_former_sessions(self._live), self._log, "ending the sessions of an earlier process")
-        self._parts.strings.follow(WATCH, self._watch.use)
+        self._parts.strings.follow(WATCH, self._use)
 
     async def stop(self) -> None:
         """
@@ -180,6 +180,21 @@ class FarmPages:
             self._told.get("repositories") or {},
             self._told.get("keys") or {},
         )
+
+    def _use(self, furl: str | None) -> None:
+        if furl is None:
+            # The master removes the file of a string that was revoked.
+            self._view.sessions.end_all()
+        self._watch.use(furl)
+
+    def _refused(self, furl: str) -> None:
+        """
+        The master knows the string *furl* of the pages no more, and tells no news of the strings of sessions.
+        """
+        # `rotate` writes another one before it revokes this.
+        self._parts.strings.look()
+        if self._parts.strings.current(WATCH) == furl:
+            self._view.sessions.end_all()
 
     def _ask_again(self) -> None:
         background(self._ask(), self._log, "asking what c['www'] says")

@@ -6,6 +6,7 @@ import os
 from typing import Any
 from unittest import mock
 
+from buildbot_lite.cli.create import sample
 from buildbot_lite.control.admin import AdminDesk
 from buildbot_lite.control.rights import MAY_CONTROL, MAY_LOOK
 from buildbot_lite.control.web_codes import MOST_CODES, SESSION, VALID_FOR, WRONG_AT_ONCE, WRONG_PER_SECOND, WebCodes
@@ -144,11 +145,32 @@ class WebCodesTests(AdminDeskCase):
         self.desk = first
         self.assertEqual(self.ask("end-sessions")["ended"], 1)
         self.assertEqual(self.in_force({own, of_other}), {of_other})
-        self.desk = self.admin
-        self.ask("revoke", which=f"#{other}")
-        self.desk = first
-        self.assertEqual(self.ask("end-sessions")["ended"], 1)
-        self.assertEqual(self.in_force({own, of_other}), set())
+
+    def test_sessions_of_revoked(self) -> None:
+        """
+        Promise 10.7: with the string of a web process, the strings of its sessions are revoked at once, and no others;
+        so they are by `rotate "web pages"` where the web process is elsewhere, whose string that revokes.
+        """
+        for is_rotated in (False, True):
+            self.desk = self.admin
+            other = self.ask("grant", to="watch", web=True)["grant"]["grant"]
+            watch = self.ask("grant", to="watch", web=True)["grant"]["grant"]
+            self.pages = self.desk_of(watch, MAY_LOOK)
+            own = self.redeem(self.code())["grant"]
+            self.pages = self.desk_of(other, MAY_LOOK)
+            of_other = [self.redeem(self.code())["grant"] for _ in range(2)]
+            self.desk = self.admin
+            handed_out = self.ask("grant", to="control", label="a person")["grant"]["grant"]
+            if is_rotated:
+                os.mkdir(os.path.join(self.harness.basedir, "web"))
+                with open(os.path.join(self.harness.basedir, "web", "web.tac"), "w", encoding="utf-8") as file:
+                    file.write(sample("web.tac.sample"))
+                revoked = self.ask("rotate", name=WEB_PAGES)["revoked"]
+                self.assertLessEqual({own, *of_other, other}, set(revoked))
+            else:
+                self.ask("revoke", which=f"#{other}")
+            left = {handed_out} if is_rotated else {own, handed_out}
+            self.assertEqual(self.in_force({own, handed_out, *of_other}), left)
 
     def test_labels_of_users(self) -> None:
         """

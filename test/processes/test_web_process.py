@@ -198,6 +198,37 @@ class BesideTests(WebProcessCase):
         self.start_web()
         until(lambda: not sessions(), "the former session has ended")
 
+    def test_strings_replaced(self) -> None:
+        """
+        Promise 10.7: after `rotate "web pages"` a session goes on; after `revoke` of the string of the pages it is
+        over, also its string, and who signs in reads why that is not possible.
+        """
+        web = self.start_web()
+        directory = str(self.farm.master_directory)
+
+        def code() -> str:
+            said = self.farm.command("grant", "control", "--web", directory)
+            return said.out.decode().strip().partition("?code=")[2]
+
+        def strings(label: str) -> list[int]:
+            listed = json.loads(self.farm.command("grants", directory, "--json").out)
+            return [each["grant"] for each in listed if (each["label"] or "").startswith(label)]
+
+        cookie = self.enter(code())[1]
+        self.assertEqual(self.farm.command("rotate", directory, "web pages").code, 0)
+        until(lambda: self.get("readyz")[0] == 200, "the pages have their new string")
+        self.assertIn('leave"', self.get("", cookie=cookie)[1])
+        self.assertEqual(len(strings("web session")), 1)
+        for each in strings("web pages"):
+            self.assertEqual(self.farm.command("revoke", directory, f"#{each}").code, 0)
+        self.assertEqual(strings("web session"), [])
+        until(lambda: 'leave"' not in self.get("", cookie=cookie)[1], "the session is over")
+        self.assertEqual(self.enter(code())[0], 503)
+        web.stop()
+        self.assertEqual(self.farm.command("rotate", directory, "web pages").code, 0)
+        self.start_web()
+        until(lambda: self.enter(code())[0] == 303, "the pages have another string")
+
     def test_metrics(self) -> None:
         """
         Promise 10.6: /metrics shows what only the master can measure.

@@ -2,13 +2,17 @@
 The link over which the web process asks its master.
 """
 
-from twisted.internet.defer import Deferred
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import NoAnswerError
+from buildbot_lite.errors import BuildbotLiteError, NoAnswerError, RevokedError, WrongVerbError
 from buildbot_lite.web.farm.live import Document
 from buildbot_lite.web.farm.master_watch import PATIENCE, PATIENCE_FOR_CODES, MasterWatch
+from buildbot_lite.wire.certificate import new_certificate
 from buildbot_lite.wire.control_client import ControlClient
 
 
@@ -29,6 +33,34 @@ class MasterWatchTests(SynchronousTestCase):
         clock.advance(1)
         self.failureResultOf(asked, NoAnswerError)
         answer.callback({})
+
+    def test_refused(self) -> None:
+        """
+        Promise 10.7: when the master knows the string of the pages no more, that is told once, with the string, and
+        said to who signs in, until there is another one.
+        """
+        self.patch(ControlClient, "start", lambda client: None)
+        self.patch(ControlClient, "stop", lambda client: succeed(None))
+        refused: list[str] = []
+        made: list[Callable[[BuildbotLiteError], None]] = []
+        init = ControlClient.__init__
+
+        def seen(client: ControlClient, *arguments: Any, **more: Any) -> None:
+            made.append(more["refused"])
+            init(client, *arguments, **more)
+
+        self.patch(ControlClient, "__init__", seen)
+        watch = MasterWatch(Clock(), new_certificate(), lambda: None, refused.append)
+        old, new = (f"pb://{'a' * 32}@127.0.0.1:1/{each * 32}" for each in "bc")
+        watch.use(old)
+        made[0](WrongVerbError())
+        self.assertEqual(refused, [])
+        made[0](RevokedError())
+        self.assertEqual(refused, [old])
+        sentence = str(self.failureResultOf(watch.ask({"ask": "redeem"}), NoAnswerError).value)
+        self.assertIn("buildbot-lite rotate 'web pages'", sentence)
+        watch.use(new)
+        self.assertIn("is away", str(self.failureResultOf(watch.ask({"ask": "redeem"}), NoAnswerError).value))
 
     def test_patience_for_codes(self) -> None:
         """

@@ -48,6 +48,14 @@ _WITH_STRING = re.compile(r"\bwebhooks\s*=")
 _KINDS = {"watch": (WATCH, FARM), WEBHOOKS: (CHANGE, WEBHOOKS)}
 
 
+def sessions_of(grants: GrantRegistry, openers: Sequence[Grant]) -> list[Grant]:
+    """
+    The grants among *grants* of the sessions in browsers that began with the strings of web processes *openers*.
+    """
+    names = {f"{SESSION_OF}{each.id}" for each in openers if (each.verb, each.object) == (WATCH, FARM)}
+    return [each for each in grants.all_of(CONTROL, FARM) if each.name in names]
+
+
 class WebFurls:
     """
     Keeps the files in *basedir* up to date.  *furl*: makes the FURL of a grant, as for clients on this machine.
@@ -106,16 +114,12 @@ class WebFurls:
                     raise
                 # Of several, an earlier call was interrupted before it renamed the sessions of the first.
                 openers = [each for each in old if each.name == BESIDE_MASTER or each == own]
-                await self._grants.replace(old, self._sessions_of(openers), f"{SESSION_OF}{new.id}")
-                revoked += old
+                others = [each for each in old if each not in openers]
+                kept, ended = sessions_of(self._grants, openers), sessions_of(self._grants, others)
+                # The sessions of this web process go on, and another one would take them for nobody's.
+                await self._grants.replace([*old, *ended], kept, f"{SESSION_OF}{new.id}")
+                revoked += [*old, *ended]
         return revoked
-
-    def _sessions_of(self, openers: Sequence[Grant]) -> list[Grant]:
-        """
-        The grants of the sessions of *openers*.  They go on, and another web process would take them for nobody's.
-        """
-        names = {f"{SESSION_OF}{each.id}" for each in openers}
-        return [each for each in self._grants.all_of(CONTROL, FARM) if each.name in names]
 
     def _is_there(self) -> bool:
         path = os.path.join(self._directory, TAC)

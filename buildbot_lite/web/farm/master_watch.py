@@ -18,7 +18,14 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from ...deferreds import Listeners, OneShot, background
-from ...errors import BuildbotLiteError, LinkLostError, MessageError, NoAnswerError
+from ...errors import (
+    BuildbotLiteError,
+    LinkLostError,
+    MessageError,
+    NoAnswerError,
+    RevokedError,
+    UnknownStringError,
+)
 from ...model.json_reader import JsonReader
 from ...wire.control_client import ControlClient
 from .live import Document, Live
@@ -33,6 +40,7 @@ PATIENCE_FOR_CODES = 30.0
 """
 The same when it redeems a one-time code: no page waits for that, and a code is lost whose answer comes later.
 """
+_REMEDY = "Its admin makes another: buildbot-lite rotate 'web pages', or elsewhere grant watch --web."
 
 
 @frozen
@@ -99,13 +107,21 @@ class NewsOfFarm:
 class MasterWatch:
     """
     The connection to the master.  *certificate*: the web process's own (PEM).  *asked_again*: called when the master's
-    configuration may be another one.
+    configuration may be another one.  *refused*: called with the string that the master knows no more.
     """
 
-    def __init__(self, reactor: IReactorTime, certificate: bytes, asked_again: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        certificate: bytes,
+        asked_again: Callable[[], object],
+        refused: Callable[[str], object] = lambda furl: None,
+    ) -> None:
         self._reactor = reactor
         self._certificate = certificate
         self._asked_again = asked_again
+        self._on_refused = refused
+        self._refusal: BuildbotLiteError | None = None
         self._client: ControlClient | None = None
         self._changing: Deferred[None] = succeed(None)
         self._log = Logger()
@@ -116,14 +132,14 @@ class MasterWatch:
         """
         Connect with *furl* from now on; None: there is no string.
         """
-        former, self._client = self._client, None
+        former, self._client, self._refusal = self._client, None, None
         if furl is not None:
             self._client = ControlClient(
                 self._reactor,
                 furl,
                 connected=self._connected,
                 lost=self._lost,
-                refused=lambda error: self._log.error("the master refuses the string for pages: {why}", why=str(error)),
+                refused=lambda error: self._refused(furl, error),
                 certificate=self._certificate,
             )
         background(self._change(self._changing, former, self._client), self._log, "changing the string for pages")
@@ -154,14 +170,25 @@ class MasterWatch:
         if self._client is None:
             return fail(NoAnswerError("The master has not written a string for the pages yet."))
 
+        if self._refusal is not None and not self._client.is_connected:
+            return fail(NoAnswerError(f"The master refuses the string of these pages.  {_REMEDY}"))
+
         def give_up(result: object, timeout: float) -> NoReturn:
             raise NoAnswerError("The master does not answer.  Try again later.")
 
         patience = PATIENCE_FOR_CODES if question.get("ask") == "redeem" else PATIENCE
         return self._client.ask(question).addTimeout(patience, self._reactor, give_up)
 
+    def _refused(self, furl: str, error: BuildbotLiteError) -> None:
+        self._log.error("the master refuses the string for pages: {why}", why=str(error))
+        if isinstance(error, RevokedError | UnknownStringError):
+            self._refusal = error
+            # Perhaps there is another one already.
+            self._on_refused(furl)
+
     def _connected(self) -> None:
         assert self.live is not None and self._client is not None
+        self._refusal = None
         self.live.is_here()
         background(self._follow(self._client), self._log, "following the farm")
         self._asked_again()

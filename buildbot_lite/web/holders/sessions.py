@@ -143,6 +143,13 @@ class Sessions:
 
         background(sign_out(), self._log, "ending a session that no browser has got")
 
+    def end_all(self) -> None:
+        """
+        End all sessions, and forget what is known of bearers: nobody tells any more which strings are revoked.
+        """
+        self._sessions.clear()
+        self._bearers.clear()
+
     def changed(self, change: FarmChange) -> None:
         """
         Grants were revoked: their sessions end.  If it is not known which, every session is checked.

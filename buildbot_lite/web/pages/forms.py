@@ -56,7 +56,8 @@ async def large_form_of(view: FarmView, asked: PageRequest) -> Mapping[str, str]
     The same of a form that may be large: what has a million of percent signs takes a second.
     """
     body = _body(asked)
-    return await view.logs.in_thread(lambda: _fields(body))
+    fields: Mapping[str, str] = await view.logs.in_thread(lambda: _fields(body))
+    return fields
 
 
 def _body(asked: PageRequest) -> bytes:
