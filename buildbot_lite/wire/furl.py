@@ -15,6 +15,8 @@ from ..model.hello import MOST_HINTS
 from .contract import LONGEST_SWISSNUM
 
 LONGEST_FURL = 4000
+PLACEHOLDER = "pb://PUT-THE-SLAVES-STRING-HERE"
+"""What slave.tac.sample has in place of the slave's string."""
 LARGEST_FURL_FILE = 1 << 16
 """Bytes of a file, or of standard input, in which a FURL is looked for."""
 
@@ -56,6 +58,11 @@ def parse(text: str) -> Furl:
         raise FurlError(f"A FURL begins with pb://, and this text does not.  {_COPY}")
     if len(text.split()) > 1:
         raise FurlError("A FURL contains no spaces.  Give only the part from pb:// on, without the name before it.")
+    if text == PLACEHOLDER:
+        raise FurlError(
+            "slave.tac has no string yet, but only the sample's placeholder.  Put the slave's string there: on the "
+            "master, it is in buildslave.furls, in the line with the slave's name."
+        )
     tub_id, at, remainder = text.removeprefix("pb://").partition("@")
     if not at:
         raise FurlError(f"This FURL has no @: a part of it is missing.  {_COPY}")

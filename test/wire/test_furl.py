@@ -2,6 +2,8 @@
 FURLs: parsing, checking and rebuilding.
 """
 
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -9,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.errors import FurlError
 from buildbot_lite.model.hello import MOST_HINTS
 from buildbot_lite.wire.furl import (
+    PLACEHOLDER,
     build,
     check_hint,
     furls_in,
@@ -62,6 +65,15 @@ class FurlTest(SynchronousTestCase):
             self.assertTrue(sentence.endswith("."), sentence)
             self.assertNotIn("sesame", sentence)
             self.assertNotIn(TUB, sentence)
+
+    def test_placeholder(self) -> None:
+        """
+        What the sample of slave.tac has in place of a string is told from one that was cut.
+        """
+        sample = (Path(__file__).parents[2] / "slave.tac.sample").read_text()
+        self.assertIn(f'furl="{PLACEHOLDER}"', sample)
+        with self.assertRaisesRegex(FurlError, "^slave.tac has no string yet, .* Put the slave's string there"):
+            parse(PLACEHOLDER)
 
     def test_secret(self) -> None:
         """
