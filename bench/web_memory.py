@@ -2,8 +2,8 @@
 The memory of the web process under ten thousand requests of all kinds, while 50 people follow a log that grows.
 
 - `web_memory`: resident MiB at the start, after 1,000, 5,000 and 10,000 requests, and the peak; the answers by status,
-  and the sentences of those that say "later".  Then the peak while 1,000 clients of each kind of `unread` ask and read
-  nothing (`unread_peak_mb`: the highest of all).
+  and the sentences of those that say "later".  Then, in the same process, the peak while 1,000 clients of each kind of
+  `unread` ask and read nothing, one kind after the other (`unread_peak_mb`: the highest of all).
 
 The farm is the one of `web` (100,000 builds, 1,000 slaves), and two of its logs have 1 GiB, one of them compressed.
 
