@@ -5,6 +5,7 @@ Mail about packages, while the mail server is away, hangs, and takes mail again.
 import socket
 
 from ..needs import needs
+from ..ports import free_port
 from ..status.mail_server import AnyPortController, ReceivedMails
 from .farm import until
 from .test_packages import PackagesCase
@@ -22,8 +23,7 @@ class PackageMailTests(PackagesCase):
         starts; afterwards each submitter gets each mail once, with the result, the last lines of build.log, and the
         command that shows more.
         """
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         self.farm.config(
             "from buildbot_lite.plugins import reporters\n"
             "c['services'] = [reporters.MailNotifier('farm@example.org', mode='failing', relayhost='127.0.0.1',"
