@@ -15,7 +15,7 @@ from .connection import FarmClient, FarmCommand
 from .output import note
 from .processes import Kind
 from .starting import start_unless_running
-from .stopping import stop_running
+from .stopping import left_running, stop_running
 
 commands = Commands()
 
@@ -97,7 +97,8 @@ def stop(directory: str, when_idle: bool, kill: bool, patience: float) -> None:
 
     With a master, the web process in DIR/web is stopped, too, if there is one.
 
-    Running builds continue when it is started again.
+    Running builds continue when it is started again.  The commands of a slave's builds go on meanwhile, at most for
+    the grace of their builds; --kill ends them.
     """
     kind = processes.kind_of(directory)
     if kill and kind is Kind.MASTER:
@@ -166,6 +167,8 @@ def _stop(directory: str, kind: Kind, *, when_idle: bool, kill: bool, patience: 
             # The signal kills a slave that has no handler yet; its keeper then still runs.
             processes.kill_left_behind(directory, patience)
         click.echo(f"The {kind.noun} in {directory} has stopped.")
+        if kind is Kind.SLAVE and not kill and (sentence := left_running(directory)):
+            note(sentence)
 
 
 def _stop_web(directory: str, patience: float) -> None:

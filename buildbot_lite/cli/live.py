@@ -12,7 +12,7 @@ the screen costs the master little, however large the farm is.
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from .arguments import NUMBER, BuildCommand
 from .commands import Commands, need_master_packages
 from .connection import FarmClient, MasterLink
 from .live_documents import CountedChanges, Documents, Watched, WatchedBuild, WatchedBuilder, WatchedFarm
+from .output import OUT, hung_up
 
 if TYPE_CHECKING:
     from .lasting_link import LastingLink
@@ -125,23 +126,31 @@ async def _print_changes(link: MasterLink, watched: Watched) -> None:
     """
     lasting, printed = link.lasting(), PrintedDocuments()
     try:
-        await keep_looking(link, lasting, watched, lambda: printed.print(watched.documents()))
+        await keep_looking(
+            link, lasting, watched, lambda: printed.print(watched.documents()), before=check_that_somebody_reads
+        )
     finally:
         await lasting.stop()
 
 
 async def keep_looking(
-    link: MasterLink, lasting: "LastingLink", watched: Watched, seen: Any, turns: CountedChanges | None = None
+    link: MasterLink,
+    lasting: "LastingLink",
+    watched: Watched,
+    seen: Callable[[], object],
+    turns: CountedChanges | None = None,
+    before: Callable[[], object] = lambda: None,
 ) -> None:
     """
-    Look at *watched* again and again, at once when it *turns* to something else, and call *seen* after each look.
-    Fails when the master refuses.
+    Look at *watched* again and again, at once when it *turns* to something else; call *before* and *seen* before and
+    after each look.  Fails when the master refuses.
     """
     news, turns = ToldChanges(), turns or CountedChanges()
     following = Deferred.fromCoroutine(news.follow(link, lasting))
     following.addErrback(lambda failure: failure.trap(CancelledError))  # type: ignore[unused-awaitable]  # in the background
     try:
         while True:
+            before()
             begun = time.monotonic()
             known, turned = news.count, turns.count
             try:
@@ -209,6 +218,14 @@ class PrintedDocuments:
             if self._printed.get(key) != line:
                 click.echo(line)
         self._printed = lines
+
+
+def check_that_somebody_reads() -> None:
+    """
+    Raise BrokenPipeError if the terminal at standard output was closed, or the reader of the pipe is gone.
+    """
+    if hung_up(OUT):
+        raise BrokenPipeError
 
 
 def away_sentence(lasting: "LastingLink") -> str:

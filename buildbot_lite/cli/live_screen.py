@@ -17,10 +17,12 @@ from attrs import define
 from rich.console import Console, ConsoleDimensions, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
+from twisted.python.failure import Failure
 
 from ..deferreds import OneShot
 from .live_keys import LEAVE, KeyDecoder
 from .live_layout import Space
+from .output import hung_up
 
 _STDIN, _STDOUT = 0, 1
 Draw = Callable[[Space], Sequence[Text]]
@@ -35,8 +37,8 @@ def can_show() -> bool:
 
 class LiveScreen:
     """
-    Shows what *draw* returns.  A context manager.  *left*: fires when the user presses q; *pressed* gets the names of
-    other keys.
+    Shows what *draw* returns.  A context manager.  *left*: fires when the user presses q, and fails with
+    BrokenPipeError when the terminal is gone; *pressed* gets the names of other keys.
     """
 
     def __init__(self, draw: Draw, console: Console | None = None, wall: Callable[[], float] = time.time) -> None:
@@ -72,10 +74,24 @@ class LiveScreen:
 
     def draw(self, remark: str = "") -> None:
         """
-        Show the present state.
+        Show the present state; leave if the terminal is gone.
         """
-        if self._live is not None:
+        if self._live is None:
+            return
+        # rich is silent where it finds no terminal.
+        if hung_up(_STDOUT):
+            self.gone()
+            return
+        try:
             self._live.update(self._lines(remark), refresh=True)
+        except OSError:
+            self.gone()
+
+    def gone(self) -> None:
+        """
+        Leave, because nobody is at the terminal any more.
+        """
+        self.left.fire(Failure(BrokenPipeError()))
 
     def typed(self, data: bytes) -> None:
         """
@@ -106,14 +122,16 @@ class LiveScreen:
         return Group(*lines)
 
     def _show(self) -> None:
-        self._keyboard.take()
         try:
+            self._keyboard.take()
             self._live = Live(
                 self._lines(""), console=self._console, screen=True, auto_refresh=False, vertical_overflow="crop"
             )
             self._live.start(refresh=True)
-        except BaseException:
+        except BaseException as error:
             self._restore()
+            if isinstance(error, OSError | termios.error) and hung_up(_STDOUT):
+                raise BrokenPipeError from None
             raise
 
     def _restore(self) -> None:
@@ -121,6 +139,9 @@ class LiveScreen:
         try:
             if live is not None:
                 live.stop()
+        except OSError:
+            if not hung_up(_STDOUT):
+                raise
         finally:
             self._keyboard.give_back()
 
@@ -147,13 +168,17 @@ class KeyReader:
             data = os.read(self.fileno(), 1024)
         except OSError:
             data = b""
-        # The end of the input: the terminal is gone.
-        self.screen.typed(data or b"q")
+        if data:
+            self.screen.typed(data)
+        else:
+            self.screen.gone()
 
     def connectionLost(self, reason: Any = None) -> None:
         """
-        The reactor ends.
+        The reactor ends; or it has found that the terminal is gone.
         """
+        if self.screen.keys is not None and hung_up(self.screen.keys):
+            self.screen.gone()
 
     def logPrefix(self) -> str:  # noqa: N802 - Twisted's
         """
@@ -173,7 +198,7 @@ def signals(
     wanted: dict[signal.Signals, Callable[[], None]] = {
         signal.SIGWINCH: resized,
         signal.SIGTSTP: screen.suspend,
-        signal.SIGHUP: lambda: screen.left.fire(None),
+        signal.SIGHUP: screen.gone,
     }
     before = {}
     for number, call in wanted.items():

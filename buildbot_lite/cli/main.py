@@ -194,7 +194,7 @@ def sentence(error: Exception) -> str:
         return error.format_message()
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in MASTER_PACKAGES:
         return "This command needs the master's packages.  Install them with: pip install 'buildbot-lite[master]'"
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC and not error.filename:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EIO) and not error.filename:
         return f"Standard output: {errors.sentence(error)}"  # the only one that a command writes to without a name
     if isinstance(error, BuildbotLiteError) or (isinstance(error, OSError) and error.strerror):
         return errors.sentence(error)

@@ -7,6 +7,7 @@ only that thread; without it the link to the master would be idle, and count as 
 
 import json
 import os
+import select
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -61,6 +62,16 @@ def on_a_terminal() -> bool:
     Whether standard output is a terminal.
     """
     return sys.stdout.isatty()
+
+
+def hung_up(descriptor: int) -> bool:
+    """
+    Whether nobody is at the other end of *descriptor* any more: the terminal was closed, or the pipe's reader is gone.
+    """
+    polling = select.poll()
+    # These are told unasked: poll(2).
+    polling.register(descriptor, 0)
+    return any(events & (select.POLLHUP | select.POLLERR) for _, events in polling.poll(0))
 
 
 def note(text: str) -> None:

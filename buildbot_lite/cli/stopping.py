@@ -3,10 +3,15 @@ Stopping the process of one directory, and waiting for its end.
 """
 
 import os
+import shlex
 import signal
 
 from ..errors import BuildbotLiteError
+from ..keeper.running_commands import running_commands
+from ..model.lease import keeper_deadline
+from ..storage.lock import is_locked
 from . import processes
+from .cells import duration
 from .connection import FarmClient, connect
 from .output import ProgressLine, note
 from .processes import Kind, Process
@@ -30,6 +35,27 @@ def stop_running(directory: str, *, when_idle: bool, kill: bool, patience: float
         _wait_for_end(process, None if when_idle and kind is Kind.SLAVE else patience)
     finally:
         process.close()
+
+
+def left_running(directory: str) -> str:
+    """
+    That commands go on under the keeper of a slave that has stopped, for how long, and how to end them; "" if none do.
+    """
+    keeper = os.path.join(directory, "keeper")
+    # The records of a keeper that was killed have commands that nobody runs.
+    commands = running_commands(keeper) if is_locked(os.path.join(keeper, "lock")) else []
+    if not commands:
+        return ""
+    one = len(commands) == 1
+    deadlines = [keeper_deadline(each.grace) for each in commands if each.grace is not None]
+    limit = f" to {'its' if one else 'their'} end"
+    if len(deadlines) == len(commands):
+        limit = f", for at most {duration(0.0, max(deadlines))}"
+    what = "A command of its builds goes" if one else f"{len(commands)} commands of its builds go"
+    return (
+        f"{what} on without it{limit}; the slave reports the outcome when it is started again.  To kill what goes on: "
+        f"buildbot-lite stop --kill {shlex.quote(directory)}"
+    )
 
 
 def _signal(kind: Kind, *, when_idle: bool, kill: bool) -> signal.Signals:

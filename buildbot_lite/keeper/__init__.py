@@ -19,5 +19,6 @@ Reading order: `loop` (descriptors, timers, signals), `start_request` and `wrapp
 (all processes), `process_tracker` (the processes of each command), `outcome`, `context` (collaborators of all
 commands); for one command `command_io` (input and output), `termination` (ending its processes), `timeouts` and
 `command` (its stages); `keeper` (all commands), `outcome_writer` (outcomes on their way to the disk),
-`earlier_commands` (those of an earlier keeper), `events` (messages for the client), `server` (the socket).
+`earlier_commands` (those of an earlier keeper), `events` (messages for the client), `server` (the socket);
+`running_commands` (read by other processes).
 """

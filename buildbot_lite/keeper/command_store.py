@@ -4,7 +4,7 @@ The keeper's files: one for the records of all commands, and a directory for eac
 ::
 
     claims                     what is recorded of each command, one JSON object in a line (`record_file`)
-        claim                  id, fingerprint, names of streams; synced before anything is spawned
+        claim                  id, fingerprint, names of streams, grace; synced before anything is spawned
         spawned                id, pid, start time and boot of the main process; not synced
         ended                  id, life and outcome; not synced
         synced                 id, whose outcome and streams are on the disk; synced
@@ -126,11 +126,12 @@ class CommandStore:
         """
         return os.path.join(self._commands, safe_name(id))
 
-    def claim(self, id: str, fingerprint: str, streams: list[str]) -> None:
+    def claim(self, id: str, fingerprint: str, streams: list[str], grace: float | None = None) -> None:
         """
-        Claim *id*, durably, with the names of its *streams*.  After an OSError it is not claimed.
+        Claim *id*, durably, with the names of its *streams*.  After an OSError it is not claimed.  *grace*: seconds,
+        for those who read the records (`running_commands`).
         """
-        claim = {"record": "claim", "id": id, "fingerprint": fingerprint, "streams": streams}
+        claim = {"record": "claim", "id": id, "fingerprint": fingerprint, "streams": streams, "grace": grace}
         self._records.append(claim, sync=True)
         self._held[id] = _Held(claim)
 

@@ -251,7 +251,8 @@ class Keeper:
             self._refuse(id, over)
             return
         try:
-            self._store.claim(id, fingerprint, request.streams() if request is not None else [])
+            streams, grace = ([], None) if request is None else (request.streams(), request.grace)
+            self._store.claim(id, fingerprint, streams, grace)
         except OSError as error:
             if error.errno in FULL and waited < self._settings.wait_limits.disk:
                 retry = self._settings.wait_limits.retry

@@ -2,12 +2,17 @@
 Starting and stopping several processes with one command.
 """
 
+import json
+import os
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.cli import starting
 from buildbot_lite.cli.lifecycle import in_turn
 from buildbot_lite.cli.processes import directories_of
+from buildbot_lite.cli.stopping import left_running
 from buildbot_lite.errors import BuildbotLiteError, NotRunningError
+from buildbot_lite.storage.lock import DirectoryLock
 
 from .command_line_case import CommandLineCase
 
@@ -60,3 +65,42 @@ class DirectoriesTests(CommandLineCase):
         self.write("farm/web/web.tac", "")
         self.assertEqual(directories_of("farm"), ["farm", "farm/web"])
         self.assertEqual(directories_of("farm/web"), ["farm/web"])
+
+
+class LeftRunningTests(CommandLineCase):
+    def left(self, *graces: float | None) -> str:
+        """
+        What is said of commands with these graces, whose keeper runs.
+        """
+        os.makedirs("a bot/keeper", exist_ok=True)
+        lock = DirectoryLock("a bot/keeper", "keeper")
+        with open("a bot/keeper/claims", "w") as claims:
+            claims.writelines(
+                json.dumps({"record": "claim", "id": str(number), "grace": grace}) + "\n"
+                for number, grace in enumerate(graces)
+            )
+        try:
+            return left_running("a bot")
+        finally:
+            lock.release()
+
+    def test_sentence(self) -> None:
+        """
+        After the end of a slave one sentence says what goes on, for how long, and how to kill it.
+        """
+        self.assertEqual(self.left(), "")
+        self.assertEqual(
+            self.left(1800.0),
+            "A command of its builds goes on without it, for at most 29 min 30 s; the slave reports the outcome when "
+            "it is started again.  To kill what goes on: buildbot-lite stop --kill 'a bot'",
+        )
+        self.assertIn("2 commands of its builds go on without it, for at most 59 min 30 s;", self.left(60.0, 3600.0))
+        self.assertIn("2 commands of its builds go on without it to their end;", self.left(60.0, None))
+
+    def test_dead_keeper(self) -> None:
+        """
+        Nothing goes on under a keeper that was killed, whatever its records say.
+        """
+        self.left(60.0)
+        self.assertEqual(left_running("a bot"), "")
+        self.assertEqual(left_running("nowhere"), "")

@@ -412,7 +412,9 @@ class CommandTests(FarmCase):
         self.farm.witness.joinpath("endless").unlink(missing_ok=True)
         asked = self.command.well("force", self.master, "endless").split()
         pid = int(until(lambda: self.farm.witnessed("endless"), "the command runs")[0])
-        self.command.well("stop", self.bot)
+        stopped = self.command("stop", self.bot)
+        self.assertEqual(stopped.code, 0, stopped)
+        self.assertIn("A command of its builds goes on without it, for at most 29 min 30 s;", stopped.err)
         self.assertTrue(alive(pid))
         out = self.command.well("stop", self.bot, "--kill")
 

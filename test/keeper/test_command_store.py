@@ -12,8 +12,9 @@ from unittest import mock
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.keeper import earlier_records
-from buildbot_lite.keeper.command_store import CommandStore
+from buildbot_lite.keeper.command_store import CommandStore, FinishedCommand
 from buildbot_lite.keeper.earlier_commands import earlier_commands
+from buildbot_lite.keeper.running_commands import running_commands
 
 
 class PrivateDirectoryTests(SynchronousTestCase):
@@ -116,3 +117,24 @@ class EarlierCommandsTests(SynchronousTestCase):
         self.patch(store, "seals", seals)
         ended, lost = earlier_commands(store, tracker)
         self.assertEqual(([each.id for each in ended], [each.id for each in lost]), (["a-1"], ["a-2"]))
+
+
+class RunningCommandsTests(SynchronousTestCase):
+    def test_read(self) -> None:
+        """
+        Another process reads which commands run, and their grace; a line that is being written, and one of a later
+        version, do no harm.
+        """
+        directory = os.path.realpath(tempfile.mkdtemp(prefix="store-"))
+        self.addCleanup(shutil.rmtree, directory, ignore_errors=True)
+        self.assertEqual(running_commands(directory), [])
+        store = CommandStore(directory)
+        self.addCleanup(store.close)
+        for id, grace in (("a-1", 60.0), ("a-2", None), ("a-3", 60.0), ("a-4", 60.0)):
+            store.claim(id, "f", ["stdio"], grace)
+        store.end(FinishedCommand("a-3", "f", "ended", {"streams": {}}))
+        store.forget("a-4")
+        with open(os.path.join(directory, "claims"), "ab") as claims:
+            claims.write(b'{"record":"claim","id":"a-5"}\n[1]\n{"record":"other","id":"a-1"}\n{"record":"ended","i')
+        found = [("a-1", 60.0), ("a-2", None), ("a-5", None)]
+        self.assertEqual(running_commands(directory), found)

@@ -117,11 +117,11 @@ class InProcessKeeperTests(SynchronousTestCase):
         claim = CommandStore.claim
         claims: list[str] = []
 
-        def sometimes(store: CommandStore, id: str, fingerprint: str, streams: list[str]) -> None:
+        def sometimes(store: CommandStore, id: str, *claimed: Any) -> None:
             claims.append(id)
             if len(claims) < 3:
                 full()
-            claim(store, id, fingerprint, streams)
+            claim(store, id, *claimed)
 
         self.patch(CommandStore, "claim", sometimes)
         self.send(self.client, op="start", id="a-1", **ELSEWHERE)

@@ -172,3 +172,33 @@ class WatchTests(FarmCase):
         terminal.until(re.escape(USUAL))
         terminal.end()
         self.assertEqual(termios.tcgetattr(terminal.other), terminal.before)
+
+    def test_gone(self) -> None:
+        """
+        Promise 10.8: when its terminal is closed, the command ends with 70, also if no signal tells it (the terminal
+        does not control its process), and if it has no keyboard.
+        """
+        watching = []
+        for stdin in (None, subprocess.DEVNULL):
+            own, other = pty.openpty()
+            process = subprocess.Popen(
+                [str(BIN / "buildbot-lite"), "watch", str(self.farm.master_directory)],
+                env={**self.farm.env, "TERM": "xterm-256color"},
+                stdin=other if stdin is None else stdin,
+                stdout=other,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                preexec_fn=die_with_the_test,  # noqa: PLW1509 - one system call, loaded before
+            )
+            self.addCleanup(process.wait)
+            self.addCleanup(process.kill)
+            os.close(other)
+            watching.append((own, process))
+        for own, _ in watching:
+            # With its first bytes the command has a screen, which it looks after.
+            self.assertTrue(select.select([own], [], [], PATIENCE)[0], "nothing was printed")
+            os.read(own, 1)
+            os.close(own)
+        for _, process in watching:
+            _, err = process.communicate(timeout=PATIENCE)
+            self.assertEqual((process.returncode, err), (70, b""))
