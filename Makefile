@@ -68,7 +68,7 @@ clean:
 # One marker for each set of packages; setup.cfg says what they are.  The set dev contains the set test.
 $(VENV)/.with-%: setup.cfg pyproject.toml | $(BIN)/pip
 	@echo "installing buildbot-lite[$*] into $(VENV), which takes one to three minutes"
-	@$(INSTALL) -e '.[$*]'
+	@$(INSTALL) -e '.[$*]' >$(VENV)/install.log 2>&1 || { cat $(VENV)/install.log >&2; exit 1; }
 	@touch $@ $(if $(filter dev,$*),$(VENV)/.with-test)
 
 # pip and not python is what to look for: Debian without python3-venv leaves half an environment behind.

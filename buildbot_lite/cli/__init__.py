@@ -18,8 +18,8 @@ The command ``buildbot-lite``.
     grants      grant, grants, revoke, rotate
     live        watch: live_documents (what is asked), live_views (what a screen shows of it), live_layout, live_screen,
                 live_keys, live_navigation, line_columns, coloured_tail
-    package     package build: package_words, package_files, package_git, package_chain; job_following asks about a job
-                until it is decided, over restarts of the master
+    package     package build: package_words, package_files, package_git, package_chain, package_target; job_following
+                asks about a job until it is decided, over restarts of the master
     package_*   package_jobs (list, show, kill, …), package_fetch, package_rebuild, package_signing (sign, push),
                 package_shell (shell; shell_terminal is its terminal)
 

@@ -3,7 +3,7 @@ Package builds: submit a source package, and see it built for each architecture.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import IO, Any
@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..model.display import printable
 from . import package_jobs
 from .commands import Commands
-from .connection import FarmClient, FarmCommand
+from .connection import FarmClient, FarmCommand, MasterLink
 from .output import note
 from .package_chain import built_in_order, check_chain
 from .package_fetch import fetch
@@ -23,8 +23,9 @@ from .package_git import built_of_git
 from .package_rebuild import rebuild
 from .package_shell import shell
 from .package_signing import COMMANDS as SIGNING_COMMANDS
+from .package_target import submitted_to
 from .package_words import JobNumber, asked_revision
-from .submitted import ADVICE, submit_furl
+from .submitted import ADVICE
 
 commands = Commands()
 
@@ -79,15 +80,22 @@ def build(farm: FarmClient, words: tuple[str, ...], revision: str | None, no_wai
     named = words if farm.directory is None else words[1:]
     if not named and (revision is None or (farm.directory is not None and not words)):
         raise click.UsageError("Give TARGET and FILE or TAG, or --furlfile FILE and these without TARGET.")
-    furl = read_furl(farm.furlfile) if farm.directory is None else submit_furl(farm, words[0])
+
+    def submitted(work: Callable[[MasterLink], Awaitable[Any]]) -> Any:
+        return (
+            farm.connect(read_furl(farm.furlfile), work)
+            if farm.directory is None
+            else submitted_to(farm, words[0], work)
+        )
+
     with ExitStack() as opened:
         try:
             if asked := asked_revision(named, revision):
                 made = partial(built_of_git, asked=asked, options=chosen)
-                return farm.connect(furl, lambda link: made(link, wait=not no_wait))
+                return submitted(lambda link: made(link, wait=not no_wait))
             chain = [_checked(opened, paths) for paths in packages_of(named)]
             check_chain(chain, chosen)
-            return farm.connect(furl, lambda link: built_in_order(link, chain, chosen, wait=not no_wait))
+            return submitted(lambda link: built_in_order(link, chain, chosen, wait=not no_wait))
         except InputError as error:
             # Found here, or by the master, which knows for what its targets are.
             note(printable(str(error)))

@@ -10,7 +10,15 @@ from typing import Any
 from unittest import mock
 
 from buildbot_lite.cli import package_chain
-from buildbot_lite.errors import InputError, LinkLostError, NoAnswerError, NotFoundError, RefusedError, RevokedError
+from buildbot_lite.errors import (
+    InputError,
+    LinkLostError,
+    NoAnswerError,
+    NotFoundError,
+    RefusedError,
+    RevokedError,
+    WrongVerbError,
+)
 from test.packages.archives import TINY_SRPM, archive, greet
 
 from .command_line_case import FURL, CommandLineCase, CommandResult
@@ -393,7 +401,25 @@ class PackageBuildTests(CommandLineCase):
         """
         A name that is no target's has a suggestion; a file alone is not enough.
         """
-        said = self.refused("package", "build", "farm", "bookwurm", "src/greet_1.0.dsc", code=FAILED)
-        self.assertIn("Did you mean 'bookworm'?", said)
+        misspelt = ("package", "build", "farm", "bookwurm", "src/greet_1.0.dsc")
+        self.master.answers = {**self.master.answers, "package-targets": NoAnswerError("It is gone.")}
+        self.assertIn("Did you mean 'bookworm'?", self.refused(*misspelt))
+        self.master.answers["package-targets"] = {"targets": [{"target": "bookworm", "aliases": ["b12"]}]}
+        self.assertRegex(
+            self.refused(*misspelt), r"no target 'bookwurm'.  Did you mean 'bookworm'\?  Targets are written in"
+        )
         for words in (("farm", "src/greet_1.0.dsc"), ("farm",), ("farm", "--revision", "v1"), ()):
             self.assertIn("TARGET", self.refused("package", "build", *words, code=USAGE))
+
+    def test_no_targets(self) -> None:
+        """
+        A farm without targets says so, and where they are written, whether a scheduler has the name or nothing.
+        """
+        self.write("farm/furls/hello.furl", f"{FURL}-hello\n")
+        self.master.answers = {"package-targets": {"targets": []}, "submit_file": WrongVerbError("It takes no file.")}
+        for name in ("none", "hello"):
+            self.assertEqual(
+                self.refused("package", "build", "farm", name, "src/greet_1.0.dsc").splitlines()[-1],
+                f"The farm has no target '{name}', and no other.  Targets are written in c['targets'] of master.cfg; "
+                "docs/packages.md has examples.",
+            )

@@ -12,6 +12,8 @@ from buildbot_lite.errors import ConfigError
 from buildbot_lite.master.config import objects
 from buildbot_lite.master.config.build_factory import BuildFactory
 from buildbot_lite.master.config.force_scheduler import ForceScheduler
+from buildbot_lite.master.config.loading import load
+from buildbot_lite.master.config.mistakes import MistakesError
 from buildbot_lite.master.config.objects import BuilderConfig, BuildSlave
 from buildbot_lite.master.config.renderable_objects import Interpolate, Property, Secret
 from buildbot_lite.master.config.schedulers import Triggerable
@@ -64,6 +66,31 @@ class RefusalsTests(SynchronousTestCase):
         for sentence, arguments in wrong.items():
             self.refused(sentence, BuildSlave, **{"name": "bot1", **arguments})
         self.refused("BuildSlave needs the argument 'name'", BuildSlave)
+
+    def test_as_written(self) -> None:
+        """
+        Sentences about an object have the name of its class as the line has it that constructs it.
+        """
+        text = (
+            "from buildbot_lite.plugins import *\n"
+            "c = {'workers': [worker.Worker('a', 'pass', nonsense=1)]}\n"
+            "class OwnWorker(worker.Worker): pass\n"
+            "OwnWorker('b', max_builds=0)\n"
+            "slave.BuildSlave('c', max_builds=0)\n"
+            "util.WorkerLock('l', maxCount='x')\n"
+            "util.SlaveLock('m', maxCount='x')\n"
+        )
+        with self.assertRaises(MistakesError) as caught:
+            load("/nowhere", text)
+        said = str(caught.exception).splitlines()
+        for sentence in (
+            "master.cfg:2: Worker has no argument 'nonsense'",
+            "master.cfg:4: OwnWorker 'b': max_builds",
+            "master.cfg:5: BuildSlave 'c': max_builds",
+            "master.cfg:6: WorkerLock 'l': maxCount",
+            "master.cfg:7: SlaveLock 'm': maxCount",
+        ):
+            self.assertTrue(any(each.startswith(sentence) for each in said), (sentence, said))
 
     def test_builder(self) -> None:
         """

@@ -11,7 +11,7 @@ from typing import Any
 from ...model.suggestions import did_you_mean, nearest
 from .buildbot_table import Treatment
 from .buildbot_words import argument_of
-from .mistakes import MISSING, loading, note, remark
+from .mistakes import MISSING, as_written, loading, note, remark
 from .overrides import check_overrides, is_shipped
 
 
@@ -95,14 +95,26 @@ def note_unknown(
     return {nearest(name, known) for name in unknown}
 
 
+def written_name(constructed: Any) -> str:
+    """
+    The name of the class of an object of a master.cfg, as the line that constructs it has it.
+    """
+    cls = type(constructed)
+    return as_written(cls.__name__, *getattr(cls, "also_called", ()), of=constructed)
+
+
 class NotingType(ABCMeta):
     """
     The metaclass of the objects of a master.cfg.  A call that does not fit the constructor is noted as a mistake, not
     raised; so is the call of ``super().__init__`` in a subclass.
 
+    A class's *also_called* are other names under which configurations use it, for sentences about it.
+
     An object's method ``constructed``, if it has one, is called when all its constructors have returned.  It is an
     ABCMeta, so that a class of a configuration may have abstract base classes as well.
     """
+
+    also_called: tuple[str, ...] = ()
 
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **more: Any) -> None:
         super().__init__(name, bases, namespace, **more)
@@ -116,7 +128,7 @@ def _noting(init: Callable[..., None], owner: str) -> Callable[..., None]:
     @wraps(init)
     def noting(self: Any, *args: Any, **kwargs: Any) -> None:
         outermost = type(self).__init__ is noting
-        what = type(self).__name__ if outermost else owner
+        what = written_name(self) if outermost else owner
         if loading():
             args, kwargs = fitting_arguments(init, what, args, kwargs, cls=type(self))
             init(self, *args, **kwargs)

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from ...errors import InputError
 from ...model.properties import LARGEST_VALUE, Json
 from ...model.user_functions import error_text, limited
-from .argument_fit import NotingType, note_unknown
+from .argument_fit import NotingType, note_unknown, written_name
 from .arguments import ArgumentChecker, as_list
 from .mistakes import current_line, remark
 
@@ -55,7 +55,7 @@ class BaseParameter(metaclass=NotingType):
         autopopulate: Any = None,
         **looks: Any,
     ) -> None:
-        kind = type(self).__name__
+        kind = written_name(self)
         self.place = current_line(self)
         self.arguments = ArgumentChecker(f"{kind} {name!r:.100}", self)
         note_unknown(kind, (each for each in looks if each not in _LOOKS), self.known_arguments(), of=self)
@@ -295,6 +295,7 @@ class WorkerChoiceParameter(BaseParameter):
     The slave on which the build runs; "any" (default): the farm chooses it.
     """
 
+    also_called = ("BuildslaveChoiceParameter",)
     default_value = ANY_SLAVE
 
     def __init__(self, name: Any = "workername", label: Any = "Slave:", **more: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...model.locks import LockName, LockUse, combined
 from ...model.rendering import is_renderable
-from .argument_fit import NotingType
+from .argument_fit import NotingType, written_name
 from .arguments import ArgumentChecker
 from .mistakes import SourceLine, current_line, declare, declared, note
 
@@ -24,7 +24,7 @@ class Lock(metaclass=NotingType):
 
     def __init__(self, name: Any, maxCount: Any = 1) -> None:
         self.place = current_line(self)
-        self.arguments = ArgumentChecker(f"{type(self).__name__} {name!r:.100}", self)
+        self.arguments = ArgumentChecker(f"{written_name(self)} {name!r:.100}", self)
         self.name = self.arguments.label("name", name)
         self.limit = self.arguments.whole("maxCount", maxCount, least=1)
         declare(self)
@@ -78,6 +78,8 @@ class SlaveLock(Lock):
     *maxCountForSlave*, also called *maxCountForWorker*: a dictionary: slave → count, for slaves with another one than
     *maxCount*.
     """
+
+    also_called = ("WorkerLock",)
 
     def __init__(
         self, name: Any, maxCount: Any = 1, maxCountForSlave: Any = None, *, maxCountForWorker: Any = None

@@ -19,6 +19,7 @@ constructors need no argument for it, and it is right in loops and functions of 
 syntax tree, which cannot tell which iteration of a loop was wrong.)
 """
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -237,6 +238,19 @@ def text_here() -> tuple[str, int]:
     if mistakes is None or place is None:
         return "", 0
     return mistakes.texts.get(place.file, ""), place.line
+
+
+def as_written(*words: str, of: object = None) -> str:
+    """
+    The one of *words*, names of the same thing, that stands in the current line; the first, if none or several do.
+    """
+    mistakes, place = _collecting.get(), current_line(of)
+    if mistakes is None or place is None:
+        return words[0]
+    lines = mistakes.texts.get(place.file, "").splitlines()
+    line = lines[place.line - 1] if 0 < place.line <= len(lines) else ""
+    found = [word for word in words if re.search(rf"\b{re.escape(word)}\b", line)]
+    return found[0] if len(found) == 1 else words[0]
 
 
 def uses_property(name: str, *, of: object = None) -> None:

@@ -13,7 +13,7 @@ from ...errors import UnsafePathError
 from ...model.lease import SHORTEST_GRACE
 from ...model.machines import ARCH
 from ...model.names import directory_name, relative_path
-from .argument_fit import NotingType
+from .argument_fit import NotingType, written_name
 from .arguments import ArgumentChecker
 from .build_factory import BuildFactory
 from .locks import LockAccess, checked_accesses, locks_argument
@@ -55,6 +55,8 @@ class BuildSlave(metaclass=NotingType):
     Without effect: *password* and *keepalive_interval*.
     """
 
+    also_called = ("Worker",)
+
     def __init__(
         self,
         name: Any,
@@ -72,14 +74,15 @@ class BuildSlave(metaclass=NotingType):
     ) -> None:
         self.place = current_line(self)
         self.given_name = name
-        arguments = ArgumentChecker(f"BuildSlave {name!r:.100}", self)
+        word = written_name(self)
+        arguments = ArgumentChecker(f"{word} {name!r:.100}", self)
         if keepalive_interval is not None:
-            remark("BuildSlave: keepalive_interval has no effect; links are checked every ten seconds.", of=self)
+            remark(f"{word}: keepalive_interval has no effect; links are checked every ten seconds.", of=self)
         if isinstance(password, int):
             arguments.note(f"the second argument is the password, as in Buildbot; write max_builds={password!r}.")
         elif password is not None:
             remark(
-                "BuildSlave: a password has no effect here; a slave's string in buildslave.furls is all it takes.",
+                f"{word}: a password has no effect here; a slave's string in buildslave.furls is all it takes.",
                 of=self,
             )
         self.name = arguments.name("name", name, "slave")
