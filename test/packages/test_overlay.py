@@ -24,6 +24,7 @@ from buildbot_lite.packages.building.overlay import overlay
 from buildbot_lite.packages.building.roots import FILES, RESULTS, ROOT, Overlay
 from buildbot_lite.packages.building.steps import ONLY_FILES
 
+from ..growing_limits import LIMITS, within_limits
 from ..needs import needs
 from ..process_table import alive, other_pids
 
@@ -342,10 +343,18 @@ class OverlayProgramTests(SynchronousTestCase):
         mmdebstrap.chmod(0o755)
         self.environment["PATH"] = f"{programs}:{os.environ['PATH']}"
         os.utime(f"{self.base}.made", (0, 86400))
-        for _ in range(2):
-            code, said = self.run_words([word.replace("LONGEST_AGAIN=1200", "LONGEST_AGAIN=1") for word in self.begin])
-            self.assertEqual((code, "could not be made again" in said), (0, True), said)
-        self.assertEqual(seen.read_text().split().count(".failed"), 1)
+
+        def attempt(seconds: float) -> str | None:
+            for left in (seen, self.bases / ".failed"):
+                left.unlink(missing_ok=True)
+            limited = [word.replace("LONGEST_AGAIN=1200", f"LONGEST_AGAIN={seconds:g}") for word in self.begin]
+            for _ in range(2):
+                code, said = self.run_words(limited)
+                self.assertEqual((code, "could not be made again" in said), (0, True), said)
+            # Nothing, if the program was ended before it had looked.
+            return (seen.exists() and seen.read_text()) or None
+
+        self.assertEqual(within_limits(attempt, LIMITS[:2]).split().count(".failed"), 1)
 
     def no_base(self) -> Path:
         """
