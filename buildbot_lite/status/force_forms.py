@@ -48,8 +48,9 @@ def forms_of(farm: Farm, builder: str) -> list[Document]:
     A document for each ForceScheduler of *builder*, in the order of master.cfg.
 
     "any": whether further properties may be given.  Of a field: "kind" (text, lines, file, number, flag, choice,
-    slave, build), "group" (the label of the group to which it belongs, or ""), "default", "required", "demand" (a
-    sentence about its values), and with "choices" whether several are taken ("multiple") and others, too ("open").
+    slave, build), "group" (the label of the group to which it belongs, or ""), "default", "required", "demand" (its
+    tooltip, and a sentence about its values), and with "choices" whether several are taken ("multiple") and others, too
+    ("open").
     """
     return [
         {
@@ -130,6 +131,6 @@ def _field(farm: Farm, name: str, parameter: BaseParameter, builder: str, group:
         "multiple": parameter.multiple,
         "open": isinstance(parameter, ChoiceStringParameter) and not parameter.strict,
         "choices": choices[:MOST_CHOICES],
-        "demand": printable(parameter.demand, longest=LONGEST_DEMAND),
+        "demand": printable("  ".join(filter(None, (parameter.tooltip, parameter.demand))), longest=LONGEST_DEMAND),
         "problem": problem,
     }

@@ -17,7 +17,8 @@ c['schedulers'] = [schedulers.ForceScheduler("force", ["b"], label="By hand", bu
     reason=util.StringParameter("reason", default="because"), username=util.FixedParameter("username", default=""),
     codebases=[util.CodebaseParameter("", revision=None, repository="fixed", project=None,
         branch=util.ChoiceStringParameter("branch", choices=["main", "next"], strict=False))],
-    properties=[util.BooleanParameter("clean", default=True), util.IntParameter("n", default=3, required=True),
+    properties=[util.BooleanParameter("clean", default=True),
+        util.IntParameter("n", default=3, required=True, tooltip="How many."),
         util.NestedParameter("group", fields=[util.TextParameter("text")]), util.StringParameter("secret", hide=True),
         util.WorkerChoiceParameter("where"), util.InheritBuildParameter("from"), Broken("broken")])]
 """
@@ -45,6 +46,7 @@ class ForceFormTests(AdminDeskCase):
         self.assertEqual(fields["where"]["choices"], ["any", "bot1"])
         self.assertTrue(fields["branch"]["open"])
         self.assertTrue(fields["n"]["required"])
+        self.assertEqual(fields["n"]["demand"], "How many.")
         self.assertIn("no list", fields["broken"]["problem"])
         self.assertFalse(form["any"])
 

@@ -58,6 +58,7 @@ class ParameterTests(ForceCase):
         (AUTOPOPULATE, {"x": "c"}, {"x": "c", "y": "d", "n": {"z": 0}}),
         (AUTOPOPULATE, {"x": "a"}, {"x": "a", "y": "b", "n": {"z": 5}}),
         (AUTOPOPULATE, {"x": "a", "y": "e"}, {"x": "a", "y": "e", "n": {"z": 0}}),
+        ('util.StringParameter("x", tooltip="What it is.")', {}, {"x": ""}),
         ('util.TextParameter("x", cols=60, rows=5)', {"x": "a\nb"}, {"x": "a\nb"}),
         ('util.FixedParameter("x", default="f")', {}, {"x": "f"}),
         ('util.FixedParameter("x", default="f", choices=["f", "g"])', {}, {"x": "f"}),

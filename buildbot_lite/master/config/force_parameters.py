@@ -33,7 +33,7 @@ class BaseParameter(metaclass=NotingType):
     *required*: whether a value must be given; default False.  *regex*: a regular expression that must match at the
     beginning of the value.  *maxsize*: the largest size in bytes.  *multiple*: whether the value is a list.
     *autopopulate*: a dictionary: value → a dictionary of the values that other parameters get when this one has that
-    value and they are not given.
+    value and they are not given.  *tooltip*: a sentence about it, which the form shows.
 
     Without effect: arguments that concern the look of a form (*size*, *cols*, *rows*, *layout*, *columns*,
     *tablabel*, *hide*).
@@ -53,6 +53,7 @@ class BaseParameter(metaclass=NotingType):
         maxsize: Any = None,
         multiple: Any = False,
         autopopulate: Any = None,
+        tooltip: Any = None,
         **looks: Any,
     ) -> None:
         kind = written_name(self)
@@ -63,6 +64,7 @@ class BaseParameter(metaclass=NotingType):
         self.label = self.name if label is None else self.arguments.text("label", label)
         self.required = self.arguments.flag("required", required)
         self.multiple = self.arguments.flag("multiple", multiple)
+        self.tooltip = "" if tooltip is None else self.arguments.text("tooltip", tooltip)
         self.hide = bool(looks.get("hide"))
         self.maxsize = self.default_maxsize if maxsize is None else self.arguments.whole("maxsize", maxsize, least=1)
         self.regex = self._pattern(regex)
@@ -73,7 +75,18 @@ class BaseParameter(metaclass=NotingType):
         """
         The names of the arguments that the class takes.
         """
-        return ("name", "label", "default", "required", "regex", "maxsize", "multiple", "autopopulate", *_LOOKS)
+        return (
+            "name",
+            "label",
+            "default",
+            "required",
+            "regex",
+            "maxsize",
+            "multiple",
+            "autopopulate",
+            "tooltip",
+            *_LOOKS,
+        )
 
     def populates(self, given: Json) -> Mapping[str, Json]:
         """
