@@ -22,19 +22,23 @@ MOST_NAMED = 20
 @directory_argument
 @click.option("--logs", is_flag=True, help="Also the logs of all other builds.")
 @click.option("--artifacts", is_flag=True, help="Also the artifacts of all other builds.")
-def backup(file: str, directory: str, logs: bool, artifacts: bool) -> None:
+@click.option("--overwrite", is_flag=True, help="Replace FILE, also if it is no earlier backup of this farm.")
+def backup(file: str, directory: str, logs: bool, artifacts: bool, overwrite: bool) -> None:
     """
     Write a backup of the farm in DIR to FILE, a tar archive with mode 0600.
 
     It contains the records, the farm's key and everything else in private/, master.cfg and the files beside it,
     submitted inputs, and the logs and artifacts of unfinished builds and of those that keep marked.  Whoever can read
-    FILE can act as the master.
+    FILE can act as the master.  An earlier backup of the same farm is replaced, when the new one is complete; another
+    file only with --overwrite.
     """
     need_master_packages()
     from ..storage.backup import Backup
 
     need_a_master(directory)
-    result = Backup(directory, file, logs=logs, artifacts=artifacts, note=note, wall=time.time).make()
+    result = Backup(
+        directory, file, logs=logs, artifacts=artifacts, note=note, wall=time.time, overwrite=overwrite
+    ).make()
     click.echo(f"Backed up {directory} to {file}: {result.files} files, {result.length} bytes.")
 
 

@@ -19,7 +19,7 @@ from attrs import define, field
 
 from .. import __version__
 from ..errors import BuildbotLiteError, DiskFullError, FileError, StorageError
-from .backup_archive import DATABASE, FARM, ArchiveWriter, Manifest
+from .backup_archive import DATABASE, FARM, ArchiveWriter, BackupError, Manifest, manifest_of
 from .compressed_streams import SUFFIX
 from .database_place import kept_place
 from .files import is_disk_full, remove, sync_directory
@@ -47,7 +47,7 @@ class Backup:
     A backup of the farm in *directory*, to the file *path*.
 
     *logs*, *artifacts*: with those of all builds.  *note*: called with a sentence about what is left out.  *wall*:
-    seconds since 1970.
+    seconds since 1970.  *overwrite*: replace any file, not only an earlier backup of the same farm.
     """
 
     directory: str
@@ -56,11 +56,14 @@ class Backup:
     artifacts: bool
     note: Callable[[str], object]
     wall: Callable[[], float]
+    overwrite: bool = False
     _lost: list[tuple[int]] = field(factory=list, init=False)
 
     def make(self) -> Manifest:
         """
         Make the backup.  The file *path* appears when the backup is whole and on the disk, with mode 0600.
+
+        `BuildbotLiteError` if there is a file that is not to be replaced; nothing is changed then.
         """
         above, name = os.path.split(os.path.abspath(self.path))
         self._check_place(above)
@@ -70,6 +73,7 @@ class Backup:
                 remove(each)
             made = self.wall()
             self._copy_database(copy)
+            self._check_replaced(copy)
             manifest = self._write(beside, copy, made)
             os.rename(beside, os.path.join(above, name))
             sync_directory(above)
@@ -112,6 +116,33 @@ class Backup:
             raise StorageError(
                 f"The farm's database {database} is that of another version of buildbot_lite.  Restart the master "
                 "with this version, and try again; or use that version's command."
+            )
+
+    def _check_replaced(self, copy: str) -> None:
+        """
+        Refuse to replace what is at *path*, unless it is an earlier backup of the farm whose records are in *copy*, or
+        the user said so.
+        """
+        if not os.path.lexists(self.path):
+            return
+        if not os.path.isfile(self.path):
+            raise BuildbotLiteError(f"{self.path} is not a regular file.  Give another name.")
+        if self.overwrite:
+            return
+        try:
+            earlier = manifest_of(self.path)
+        except BackupError:
+            raise BuildbotLiteError(
+                f"{self.path} exists already, and is not a complete backup.  To replace it: --overwrite"
+            ) from None
+        with closing(sqlite3.connect(copy)) as records:
+            key = _key_in(records)
+        # The key is the farm's identity: its directory may have moved, and another farm may be at its place now.
+        same = earlier.key == key if earlier.key and key else earlier.directory == os.path.abspath(self.directory)
+        if not same:
+            raise BuildbotLiteError(
+                f"{self.path} is a backup of another farm, which was in {earlier.directory}.  Give another name; to "
+                "replace it: --overwrite"
             )
 
     def _write(self, beside: str, copy: str, made: float) -> Manifest:
@@ -213,5 +244,12 @@ class Backup:
             if not whether:
                 records.execute(_DROP_STREAMS, (kind,))
         records.execute("COMMIT")
-        key = records.execute("SELECT value FROM settings WHERE name = 'strings'").fetchone()
-        return key and str(key[0])
+        return _key_in(records)
+
+
+def _key_in(records: sqlite3.Connection) -> str | None:
+    """
+    The fingerprint of the farm's key; None: it has none yet.
+    """
+    key = records.execute("SELECT value FROM settings WHERE name = 'strings'").fetchone()
+    return key and str(key[0])

@@ -208,6 +208,25 @@ class ArchiveReader:
                 yield entry, reader
 
 
+def manifest_of(path: str) -> Manifest:
+    """
+    The manifest of the backup at *path*, of which nothing else is verified.  `BackupError` if the file is none, or only
+    a part of one; `FileError` if it cannot be read.
+    """
+    try:
+        with _sentence_for_damage(), tarfile.open(path, "r:") as tar:
+            last = None
+            while (entry := tar.next()) is not None:
+                tar.members = []  # type: ignore[attr-defined]  # tarfile has no other way
+                last = entry
+            reader = tar.extractfile(last) if last is not None and last.name == MANIFEST and last.isreg() else None
+            if reader is None:
+                raise BackupError("The file has not the end of a backup.")
+            return Manifest.from_bytes(reader.read(LARGEST_MANIFEST))
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {error.strerror}.") from None
+
+
 def sum_line(sha256: str, name: str) -> bytes:
     """
     The line of sha256sum(1) for the file *name*.

@@ -126,11 +126,11 @@ class BackupCase(SynchronousTestCase):
         self.write(f"streams/0/{id}/stdio")
         self.write(f"artifacts/0/{id}/app")
 
-    def backup(self, *, logs: bool = False, artifacts: bool = False) -> Manifest:
+    def backup(self, *, logs: bool = False, artifacts: bool = False, overwrite: bool = False) -> Manifest:
         """
         Back the farm up.
         """
-        return Backup(self.farm, self.file, logs, artifacts, self.notes.append, lambda: self.now).make()
+        return Backup(self.farm, self.file, logs, artifacts, self.notes.append, lambda: self.now, overwrite).make()
 
     def restore(self, name: str = "restored", *, revocations: str | None = None, keep: bool = False) -> RestoredFarm:
         """
@@ -260,6 +260,43 @@ class BackupTests(BackupCase):
             self.assertIn(words, str(self.assertRaises(BuildbotLiteError, self.backup)))
             self.file = file
         self.assertEqual(os.listdir(self.above), ["farm"])
+
+    def test_replaced(self) -> None:
+        """
+        A backup replaces an earlier one of the same farm, wherever that was; any other file stays as it is, unless the
+        user says that it is to be replaced.
+        """
+        self.backup()
+        os.rename(self.farm, self.at("moved"))
+        self.farm = self.at("moved")
+        self.assertEqual(self.backup().directory, self.farm)
+        self.do(lambda connection: settings.put(connection, "strings", "cd" * 32))
+        with open(self.file, "rb") as file:
+            whole = file.read()
+        for text, words in (
+            (whole, f"is a backup of another farm, which was in {self.farm}."),
+            (whole[:2000], "is not a complete backup.  To replace it: --overwrite"),
+            (b"pb://...", "is not a complete backup"),
+            (b"", "is not a complete backup"),
+        ):
+            with open(self.file, "wb") as file:
+                file.write(text)
+            self.assertIn(words, str(self.assertRaises(BuildbotLiteError, self.backup)))
+            with open(self.file, "rb") as file:
+                self.assertEqual(file.read(), text)
+        self.assertEqual(sorted(os.listdir(self.above)), ["farm.tar", "moved"])
+        self.backup(overwrite=True)
+        self.restore()
+
+    def test_no_regular_file(self) -> None:
+        """
+        A backup replaces nothing but a regular file, whatever the user says.
+        """
+        os.mkfifo(self.file)
+        for overwrite in (False, True):
+            error: BuildbotLiteError = self.assertRaises(BuildbotLiteError, self.backup, overwrite=overwrite)
+            self.assertIn("is not a regular file", str(error))
+        self.assertTrue(stat.S_ISFIFO(os.stat(self.file).st_mode))
 
     def version(self, revision: str) -> None:
         """
