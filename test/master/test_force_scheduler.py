@@ -93,6 +93,20 @@ class ParameterTests(ForceCase):
          {"x": "1"}, {"x": "1"}),
         ('util.NestedParameter("n", fields=[util.NestedParameter("m", fields=[util.StringParameter("x")])])',
          {"n.m.x": "1"}, {"n": {"m": {"x": "1"}}}),
+        ('util.NestedParameter("n", fields=[util.StringParameter("x", required=True)])', {},
+         "n.x must be given: -p n.x=…."),
+        ('util.NestedParameter("n", fields=[util.StringParameter("x", regex="a")])', {"n.x": "b"},
+         "n.x must match 'a', and 'b' does not."),
+        ('util.NestedParameter("n", fields=[util.StringParameter("x", maxsize=3)])', {"n.x": "1234"},
+         "n.x has 4 bytes; at most 3 are allowed."),
+        ('util.NestedParameter("n", fields=[util.FixedParameter("x", default=1)])', {"n.x": "2"},
+         "n.x is fixed to 1: leave it out."),
+        ('util.NestedParameter("n", fields=[util.NestedParameter("m", fields=[util.IntParameter("x")])])',
+         {"n.m.x": "y"}, "n.m.x must be a whole number, not 'y'."),
+        ('util.NestedParameter("", fields=[util.BooleanParameter("x")])', {"x": "y"},
+         "x must be true or false, not 'y'."),
+        ('util.NestedParameter("n", fields=[util.ChoiceStringParameter("x", choices=["a"])])', {"n.x": "b"},
+         "n.x must be one of a, not 'b'."),
         ('util.AnyPropertyParameter("any")', {"whatever": "1"}, {"whatever": "1"}),
         (
             'util.AnyPropertyParameter(), util.NestedParameter("n", fields=[util.FixedParameter("x", default=1)])',
@@ -302,10 +316,14 @@ class ArgumentTests(ForceCase):
             {"body": PATCH},
             {"level": 0, "subdir": ".", "author": "d", "comment": ""},
         ),
-        ('body=util.FileParameter("body", maxsize=10)', {"body": PATCH}, "body has 34 bytes; at most 10 are allowed."),
+        (
+            'body=util.FileParameter("body", maxsize=10)',
+            {"body": PATCH},
+            "one.patch.body has 34 bytes; at most 10 are allowed.",
+        ),
         ("", {"body": "hello"}, "The submission is not a patch: it has no line that begins with 'diff ' or '--- '."),
         ("", {"body": PATCH, "level": "100"}, "The level of a patch must be a number from 0 to 99."),
-        ("", {"body": PATCH, "level": "x"}, "level must be a whole number, not 'x'."),
+        ("", {"body": PATCH, "level": "x"}, "one.patch.level must be a whole number, not 'x'."),
     ]
 
     def test_patches(self) -> None:
@@ -354,6 +372,11 @@ class ArgumentTests(ForceCase):
             (", username=util.UserNameParameter(required=True)", {}, "username must be given"),
             ("", {"username": "me"}, "username must have a mail address"),
             (', branch="main"', {"branch": "dev"}, "branch is fixed to 'main'"),
+            (
+                ', codebases=[util.CodebaseParameter("one", branch="main")]',
+                {"one.branch": "dev"},
+                "^one.branch is fixed",
+            ),
             (', codebases=["one"], properties=[]', {"branch": "x"}, "There is no parameter 'branch'"),
         ]
         for arguments, given, sentence in wrong:

@@ -320,6 +320,15 @@ class ForceTests(SessionCase):
         self.assertEqual(len(ids), len(set(ids)))
         self.assertEqual((len(labelled), len(set(labelled) - set(ids))), (2 * len(self.FIELDS) + 2, 0))
 
+    def test_described(self) -> None:
+        """
+        Promise 10.9: a field of any kind is described by the sentence about its values, for those who do not see it.
+        """
+        text = self.get("/builders/linux/force", self.cookie).text
+        described = re.findall(r'<(?:input|select|textarea) id="([^"]+)"[^>]* aria-describedby="([^"]+)"', text)
+        wanted = [f"form-{form}-{field['name']}" for form in (1, 2) for field in self.FIELDS]
+        self.assertEqual(described, [(each, f"{each}-demand") for each in wanted])
+
     def test_force(self) -> None:
         """
         Promise 10.9: the values go to the master as those of the command do; what is left empty is not given.

@@ -75,7 +75,8 @@ class PatchParameter(NestedParameter):
         The patch for *codebase* in the values that are *given* for its parts; None if there is no body.  `InputError`
         if one is wrong.
         """
-        values = {part: each.value(given.get(part), builder) for part, each in self.parts.items()}
+        prefix = f"{codebase}.patch." if codebase else "patch."
+        values = {part: each.value(given.get(part), builder, f"{prefix}{part}") for part, each in self.parts.items()}
         body = str(values.get("body") or "").encode("utf-8", "surrogateescape")
         if not body:
             return None
@@ -144,7 +145,8 @@ class CodebaseParameter(BaseParameter):
         """
         prefix = f"{self.codebase}." if self.codebase else ""
         values = {
-            name: each.value(remaining.pop(f"{prefix}{name}", None), builder) for name, each in self.fields.items()
+            name: each.value(remaining.pop(full_name := f"{prefix}{name}", None), builder, full_name)
+            for name, each in self.fields.items()
         }
         stamp = {name: value for name, value in values.items() if value not in (None, "")}
         if self.patch is None:
@@ -193,7 +195,8 @@ def checked_values(
     for path, each in parameters_by_path:
         if isinstance(each, AnyPropertyParameter):
             continue
-        value = each.value(remaining.pop(".".join(path), None), builder)
+        full_name = ".".join(path)
+        value = each.value(remaining.pop(full_name, None), builder, full_name)
         at = values
         for name in path[:-1]:
             at = at.setdefault(name, {})

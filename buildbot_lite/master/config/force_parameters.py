@@ -94,24 +94,26 @@ class BaseParameter(metaclass=NotingType):
         """
         return self.autopopulate.get(str(given), {})
 
-    def value(self, given: Json, builder: str = "") -> Json:
+    def value(self, given: Json, builder: str = "", full_name: str = "") -> Json:
         """
         The value for the *given* text with a forced build of *builder*; None or "" means that none was given.
-        `InputError` if it is wrong or missing.
+        `InputError` if it is wrong or missing, which calls the parameter by its *full_name*: that under which it is
+        given, with the names of its groups; "": its own name.
         """
+        name = full_name or self.name
         if given is None or given == "":
             if self.required:
-                raise InputError(f"{self.name} must be given{self.hint}.")
+                raise InputError(f"{name} must be given: -p {name}=…." if name else "A value must be given.")
             return self.default
         if len(str(given).encode()) > self.maxsize:
-            raise InputError(f"{self.name} has {len(str(given).encode())} bytes; at most {self.maxsize} are allowed.")
+            raise InputError(f"{name} has {len(str(given).encode())} bytes; at most {self.maxsize} are allowed.")
         if self.regex is not None and self.regex.match(str(given)) is None:
-            raise InputError(f"{self.name} must match {self.regex.pattern!r}, and {given!r:.80} does not.")
-        return self.parsed(given, builder)
+            raise InputError(f"{name} must match {self.regex.pattern!r}, and {given!r:.80} does not.")
+        return self.parsed(given, builder, name)
 
-    def parsed(self, given: Json, builder: str) -> Json:
+    def parsed(self, given: Json, builder: str, name: str) -> Json:
         """
-        Convert the text *given* to the value; `InputError` if it is wrong.
+        Convert the text *given* to the value; `InputError` if it is wrong, which calls the parameter *name*.
         """
         return given if isinstance(given, str) else str(given)
 
@@ -123,17 +125,10 @@ class BaseParameter(metaclass=NotingType):
         if self.default == "":
             return self.default_value
         try:
-            return self.parsed(self.default, "")
+            return self.parsed(self.default, "", self.name)
         except InputError as error:
             self.arguments.remark(f"default: {error}  Builds for which no value is given get it as it is.")
             return self.default
-
-    @property
-    def hint(self) -> str:
-        """
-        The end of a sentence that tells how to give the parameter; it may be empty.
-        """
-        return f": -p {self.name}=…" if self.name else ""
 
     @property
     def demand(self) -> str:
@@ -192,9 +187,9 @@ class FixedParameter(BaseParameter):
     def known_arguments(self) -> Sequence[str]:
         return (*super().known_arguments(), "choices")
 
-    def value(self, given: Json, builder: str = "") -> Json:
+    def value(self, given: Json, builder: str = "", full_name: str = "") -> Json:
         if given not in (None, "", self.default):
-            raise InputError(f"{self.name} is fixed to {self.default!r:.80}: leave it out.")
+            raise InputError(f"{full_name or self.name} is fixed to {self.default!r:.80}: leave it out.")
         return self.default
 
 
@@ -209,11 +204,11 @@ class IntParameter(BaseParameter):
         super().__init__(name, label, **more)
         self.default = self.parsed_default()
 
-    def parsed(self, given: Json, builder: str) -> Json:
+    def parsed(self, given: Json, builder: str, name: str) -> Json:
         try:
             return int(str(given))  # str() first: int() would cut the fraction of a number
         except ValueError:
-            raise InputError(f"{self.name} must be a whole number, not {given!r:.80}.") from None
+            raise InputError(f"{name} must be a whole number, not {given!r:.80}.") from None
 
 
 class BooleanParameter(BaseParameter):
@@ -227,10 +222,10 @@ class BooleanParameter(BaseParameter):
         super().__init__(name, label, **more)
         self.default = self.parsed_default()
 
-    def parsed(self, given: Json, builder: str) -> Json:
+    def parsed(self, given: Json, builder: str, name: str) -> Json:
         word = str(given).strip().lower()
         if word not in (*_TRUE, *_FALSE):
-            raise InputError(f"{self.name} must be true or false, not {given!r:.80}.")
+            raise InputError(f"{name} must be true or false, not {given!r:.80}.")
         return word in _TRUE
 
 
@@ -253,9 +248,9 @@ class UserNameParameter(BaseParameter):
     def demand(self) -> str:
         return f"With a mail address, like {_A_NAME}." if self.need_email else super().demand
 
-    def parsed(self, given: Json, builder: str) -> Json:
+    def parsed(self, given: Json, builder: str, name: str) -> Json:
         if self.need_email and not _ADDRESS.match(str(given)):
-            raise InputError(f'{self.name} must have a mail address, like "{_A_NAME}", not {given!r:.80}.')
+            raise InputError(f'{name} must have a mail address, like "{_A_NAME}", not {given!r:.80}.')
         return str(given)
 
 
@@ -284,23 +279,23 @@ class ChoiceStringParameter(BaseParameter):
         """
         return self.choices
 
-    def parsed(self, given: Json, builder: str) -> Json:
-        choices = self._choices(builder)
+    def parsed(self, given: Json, builder: str, name: str) -> Json:
+        choices = self._choices(builder, name)
         words = given if isinstance(given, list) else str(given).split(",") if self.multiple else [given]
         accepted = []
         for each in words:
             word = str(each).strip() if self.multiple else str(each)
             if self.strict and word not in choices:
-                raise InputError(f"{self.name} must be one of {', '.join(choices)}, not {word!r:.80}.")
+                raise InputError(f"{name} must be one of {', '.join(choices)}, not {word!r:.80}.")
             accepted.append(choices.get(word, word))
         return accepted if self.multiple else accepted[0]
 
-    def _choices(self, builder: str) -> dict[str, Json]:
-        compute = limited(self.getChoices, f"getChoices of {self.name}")
+    def _choices(self, builder: str, name: str) -> dict[str, Json]:
+        compute = limited(self.getChoices, f"getChoices of {name}")
         try:
             return {str(each): each for each in compute(None, None, builder)}
         except Exception as error:  # the method of a class in master.cfg
-            raise InputError(f"The choices of {self.name} could not be computed: {error_text(error)}.") from error
+            raise InputError(f"The choices of {name} could not be computed: {error_text(error)}.") from error
 
 
 class WorkerChoiceParameter(BaseParameter):
@@ -328,9 +323,9 @@ class InheritBuildParameter(BaseParameter):
     def known_arguments(self) -> Sequence[str]:
         return (*super().known_arguments(), "compatible_builds")
 
-    def parsed(self, given: Json, builder: str) -> Json:
+    def parsed(self, given: Json, builder: str, name: str) -> Json:
         if not re.match(r".+/[0-9]{1,9}\Z", str(given)):
-            raise InputError(f'{self.name} must be a build, like "linux/12", not {given!r:.80}.')
+            raise InputError(f'{name} must be a build, like "linux/12", not {given!r:.80}.')
         return str(given)
 
 
