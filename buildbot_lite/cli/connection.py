@@ -258,11 +258,11 @@ class FarmClient:
 
     def command(self, name: str, *arguments: object) -> str:
         """
-        The command line of another command for the same master.
+        The command line of another command for the same master.  *name*: of one or more words.
         """
         words = [] if self.directory in {None, HERE} else [self.directory]
         named = ["--furlfile", self.furlfile] if self.directory is None else []
-        return shlex.join(["buildbot-lite", name, *map(str, [*words, *arguments, *named])])
+        return shlex.join(["buildbot-lite", *name.split(), *map(str, [*words, *arguments, *named])])
 
     def _furl(self) -> str:
         if self.directory is not None and not is_there(self.furlfile):

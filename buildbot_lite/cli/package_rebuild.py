@@ -2,13 +2,13 @@
 Building the packages of a job again, and whether they are the same.
 """
 
+import shlex
 from collections.abc import Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
 import click
 
-from ..model.display import printable
 from .connection import FarmClient, MasterLink
 from .job_following import job_follower
 from .output import note, show
@@ -45,10 +45,10 @@ def rebuild(farm: FarmClient, job: int, compare: bool, as_json: bool) -> int:
     else:
         for each in arches:
             click.echo(summary_of(each))
-            if each.get("where"):
-                click.echo(f"  {printable(each['where'])}")
             for line in each["installed"] or ():
                 click.echo(f"  installed: {line}")
+        for line in _how_to_look(farm, job, rebuilt, arches):
+            note(line)
     verdicts = {each["verdict"] for each in arches}
     return 0 if verdicts == {"same"} else 1 if verdicts <= {"same", "different"} else 2
 
@@ -61,6 +61,19 @@ async def _compared(link: MasterLink, job: int) -> tuple[int, Sequence[Mapping[s
         await follower.job_when(question, lambda job: job["state"] in _ENDS, repeat(LOOK))
         answer = await follower.ask({"ask": "package-compare", "job": job, "rebuild": rebuilt})
     return rebuilt, answer["arches"]
+
+
+def _how_to_look(farm: FarmClient, job: int, rebuilt: int, arches: Sequence[Mapping[str, Any]]) -> list[str]:
+    """
+    The commands that show where packages differ; none where the master has called none different.
+    """
+    different = [str(each["architecture"]) for each in arches if each["verdict"] == "different"]
+    if not different:
+        return []
+    fetched = [(each, f"job-{each}") for each in (job, rebuilt)]
+    commands = [farm.command("package fetch", each, *different, "--to", to) for each, to in fetched]
+    commands += [shlex.join(["diffoscope", *(f"{to}/{arch}" for _, to in fetched)]) for arch in different]
+    return ["# to see where they differ:", *(f"#   {each}" for each in commands)]
 
 
 def summary_of(arch: Mapping[str, Any]) -> str:

@@ -90,6 +90,45 @@ class PackageRebuildTests(CommandLineCase):
         self.assertEqual(self.command("package", "rebuild", "farm", "7").out, "Job 9 builds it again.\n")
 
 
+class ComparedTests(CommandLineCase):
+    def compared(self, *verdicts: str) -> Any:
+        """
+        The result of the comparison of job 7 with job 9, whose architectures a0, a1, … have *verdicts*.
+        """
+        arches = [
+            {"architecture": f"a{place}", "verdict": each, "files": ["x.deb"], "installed": [], "reason": "why"}
+            for place, each in enumerate(verdicts)
+        ]
+        self.master.answers = {
+            "package-rebuild": {"job": 7, "rebuild": 9},
+            "package-show": {"job": job(9, state="finished")},
+            "package-compare": {"job": 7, "arches": arches},
+        }
+        return self.command("package", "rebuild", "farm", "7", "--compare")
+
+    def test_how_to_look(self) -> None:
+        """
+        Promise 9.5: of packages that differ, the commands that show where are told, and only of these.
+        """
+        self.make_farm()
+        said = self.compared("different", "same", "different")
+        self.assertEqual(said.code, 1)
+        self.assertEqual(
+            said.err.splitlines()[1:],
+            [
+                "# to see where they differ:",
+                "#   buildbot-lite package fetch farm 7 a0 a2 --to job-7",
+                "#   buildbot-lite package fetch farm 9 a0 a2 --to job-9",
+                "#   diffoscope job-7/a0 job-9/a0",
+                "#   diffoscope job-7/a2 job-9/a2",
+            ],
+        )
+        self.assertNotIn("diffoscope", self.compared("same", "failed", "incomparable").err)
+        self.compared("different")
+        said = self.command("package", "rebuild", "7", "--compare", "--furlfile", "farm/private/admin.furl")
+        self.assertIn("#   buildbot-lite package fetch 9 a0 --to job-9 --furlfile farm/private/admin.furl\n", said.err)
+
+
 class JobTableTests(SynchronousTestCase):
     def lines(self, width: int, *jobs: dict[str, Any]) -> list[str]:
         """

@@ -108,7 +108,18 @@ class RebuildingTests(QuestionCase):
         self.building.files.update({DEB: b"other", "greet_1.0.buildinfo": b"later"})
         for each in self.compared():
             self.assertEqual((each["verdict"], each["files"], each["installed"]), ("different", [DEB], []))
-            self.assertIn(f"{DEB}: the first difference is not known: The package is no .deb", each["where"])
+
+    def test_nothing_is_opened(self) -> None:
+        """
+        Promise 9.5: no package is opened to be compared, so that none can harm the master.
+        """
+        self.building.files.update({DEB: b"other"})
+        rebuilt = self.ask("rebuild", job=1, same=True)["rebuild"]
+        self.harness.settle()
+        for path in Path(self.harness.basedir).rglob("*.deb"):
+            path.unlink()
+        arches = self.ask("compare", job=1, rebuild=rebuilt)["arches"]
+        self.assertEqual([(each["verdict"], each["files"]) for each in arches], [("different", [DEB])] * 2)
 
     def test_other_roots(self) -> None:
         """

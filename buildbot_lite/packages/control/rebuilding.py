@@ -6,7 +6,6 @@ the records: the results of the first job, and the artifacts of the second one's
 """
 
 import os
-from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,6 @@ from ..records.jobs import Job, JobArch, NewJob, names_of
 from ..records.results import PACKAGES, JobResults, output_of
 from ..service.job_service import JobService
 from ..targets.target import Target
-from .compared_packages import where_different
 from .job_submission import as_before, submit_within_limits
 
 MOST_SHOWN = 20
@@ -92,9 +90,11 @@ class Rebuilding:
         """
         The comparison of *job* with its rebuild *other*, for each architecture.  ``verdict``: `SAME`, `DIFFERENT`,
         `INCOMPARABLE` (``reason`` says why), `FAILED` or `RUNNING`; ``files``: the names of packages that differ or
-        that one of them lacks; ``where``: of different ones, the first difference in the first that both have;
-        ``installed``: the lines in which the lists of installed packages differ, with "-" or "+" before each; None: one
-        of the lists is missing.
+        that one of them lacks; ``installed``: the lines in which the lists of installed packages differ, with "-" or
+        "+" before each; None: one of the lists is missing.
+
+        Where packages differ is for another program, on the machine of who asks: they may be made to harm who unpacks
+        them, so only names and digests are compared here.
         """
         if (job.target, job.name, job.version) != (other.target, other.name, other.version):
             raise RefusedError(f"Job {job.id} is {job.title}, and job {other.id} is {other.title}.")
@@ -134,7 +134,6 @@ class Rebuilding:
             "architecture": architecture,
             "verdict": FAILED,
             "files": [],
-            "where": "",
             "installed": None,
             "reason": "",
         }
@@ -154,21 +153,7 @@ class Rebuilding:
         said |= {"files": files, "installed": installed}
         if files and installed != []:
             return {**said, "verdict": INCOMPARABLE, "reason": _OTHER_ROOT}
-        if not files:
-            return {**said, "verdict": SAME}
-        return {**said, "verdict": DIFFERENT, "where": await self._where(architecture, files, results, places)}
-
-    async def _where(
-        self, architecture: str, files: Collection[str], results: JobResults, places: Mapping[str, str]
-    ) -> str:
-        both = {each.name for each in results.packages if each.architecture == architecture} & places.keys()
-        name = next((each for each in files if each in both), None)
-        if name is None:
-            return ""
-        old = os.path.join(results.directory, architecture, name)
-        new = os.path.join(self.farm.stream_storage.artifacts, places[name])
-        where: str = await self.farm.in_thread(partial(where_different, old, new))
-        return where
+        return {**said, "verdict": DIFFERENT if files else SAME}
 
 
 def _list_of(results: JobResults, architecture: str, basedir: str) -> str:

@@ -6,7 +6,7 @@ What packages are: sources and built packages of Debian and RPM, read and compar
 ``architectures``       for which it is built; ``debian_architectures``: names and wildcards of Debian
 ``built_packages``      what a build made, compared with the source; ``built_deb``, ``built_rpm``: of each family
 ``joined_builds``       the packages of all builds of a job
-``deb_differences``     where two packages of one name differ; ``rpm_differences``
+``rpm_differences``     in what two RPM packages of one name differ, by their headers
 ``package_description`` what a package says about itself, from ``deb_file`` or ``rpm_file``
 ``control_text``        control files of Debian; ``rpm_header``: headers of RPM
 """

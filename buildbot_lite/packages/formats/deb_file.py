@@ -85,22 +85,6 @@ def read_deb(file: IO[bytes], name: str) -> Mapping[str, str]:
     return read_paragraph(text, f"The control file of {name}")
 
 
-def part_pieces(file: IO[bytes], part: str) -> Iterator[bytes]:
-    """
-    The uncompressed bytes of the *part*, "control.tar" or "data.tar", of the .deb in *file*, in pieces.  `InputError`
-    when it is damaged, or in a form that is not known here; also while the pieces are read.
-    """
-    members = _parts(file, "The package")
-    name = next((each for each in members if each == part or each.startswith(f"{part}.")), None)
-    if name is None or name.removeprefix(part) not in ("", ".gz", ".xz", ".zst"):
-        raise InputError(f"The package has no {part} in a form that is known here.")
-    file.seek(members[name].start)
-    try:
-        yield from _pieces(name, file, members[name].size)
-    except (zlib.error, lzma.LZMAError, zstd.ZstdError, EOFError) as error:
-        raise InputError(f"The package has a damaged {part}: {error}") from None
-
-
 def _parts(file: IO[bytes], name: str) -> dict[str, _Part]:
     end = file.seek(0, 2)
     file.seek(0)

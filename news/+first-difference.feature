@@ -1,1 +1,0 @@
-`package rebuild --compare` names the first file in which a package differs.

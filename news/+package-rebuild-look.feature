@@ -1,0 +1,1 @@
+`package rebuild --compare` names, for packages that differ, the commands that show where.
