@@ -158,10 +158,26 @@ class StoreTests(SynchronousTestCase):
         for change in ("mkdir", "fsync", "rename"):
             with mock.patch(f"{results.__name__}.os.{change}", side_effect=full):
                 error = self.assertRaises(DiskFullError, self.store, self.output())
-            self.assertRegex(str(error), r"here is no room for (the results|\S+/job\.log)")
+            self.assertRegex(str(error), r"here is no room for the results (of greet 1\.0 for bookworm|for amd64)\.")
             self.assertFalse(os.path.exists(self.place))
         self.store(self.output())
         self.assertIn(DEB, self.names("amd64"))
+
+    def test_no_paths(self) -> None:
+        """
+        Sentences about results, which submitters see, name target, package and version, not the master's directories.
+        """
+        for place, words in (
+            ("bookworm/greet/1%3a1.0", "results of greet 1:1.0 for bookworm"),
+            ("bookworm/+scratch/7", "results of scratch job 7 for bookworm"),
+        ):
+            self.place = os.path.join(self.base, "packages", place)
+            missing = str(self.assertRaises(FileError, load, self.place))
+            self.assertIn(f"The {words} cannot be read on the master: ", missing)
+            with mock.patch(f"{results.__name__}.make_directories", side_effect=OSError(13, "Permission denied")):
+                error: FileError = self.assertRaises(FileError, self.store, self.output())
+            self.assertEqual(str(error), f"The {words} cannot be stored on the master: Permission denied.")
+            self.assertNotIn(self.base, missing)
 
     def test_refused(self) -> None:
         """

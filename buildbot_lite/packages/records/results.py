@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 
 from ...errors import FileError, InputError
 from ...storage.compressed_streams import open_stream
-from ...storage.files import PRIVATE, file_error, make_directories, remove, sync_directory, write_whole
+from ...storage.files import PRIVATE, file_error, make_directories, remove, sync_directory
 from ...storage.records import steps, streams
 from ..formats.source_package import checked_file
 from .jobs import Job, JobArch
@@ -128,6 +128,15 @@ def version_directory(version: str) -> str:
     return version.replace(":", "%3a")
 
 
+def _named(place: str) -> str:
+    """
+    What a sentence calls the results in the directory *place*: submitters see it, and the path is the master's own.
+    """
+    target, name, version = place.split(os.sep)[-3:]
+    of = f"scratch job {version}" if name == SCRATCH else f"{name} {version.replace('%3a', ':')}"
+    return f"results of {of} for {target}"
+
+
 def output_of(connection: Connection, arch: JobArch, story: str) -> ArchOutput:
     """
     The files of the last build of *arch*.  `InputError` when there are too many, or one has a name that files of
@@ -170,7 +179,7 @@ def store(
     try:
         make_directories(place)
     except OSError as error:
-        raise file_error(error, f"results in {place}") from error
+        raise file_error(error, _named(place)) from error
     directories = {each.architecture: os.path.join(place, each.architecture) for each in outputs}
     try:
         for each in new:
@@ -217,7 +226,7 @@ def load(place: str) -> JobResults:
             matches = [match for match in map(_SUM.match, lines) if match is not None]
             found += [ResultFile(arch, match["name"], match["sha256"]) for match in matches]
     except OSError as error:
-        raise file_error(error, f"results in {place}", cannot="be read") from error
+        raise file_error(error, _named(place), cannot="be read") from error
     return JobResults(place, tuple(found))
 
 
@@ -268,10 +277,10 @@ def _prepare(place: str, output: ArchOutput, artifacts: str, streams: str) -> st
         for name, paths in output.logs.items():
             sums[name] = _join([os.path.join(streams, path) for path in paths], os.path.join(beside, name))
         story = output.story.encode("utf-8", "replace")
-        write_whole(os.path.join(beside, JOB_LOG), story)
+        _write(os.path.join(beside, JOB_LOG), story)
         sums[JOB_LOG] = sha256(story).hexdigest()
         text = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
-        write_whole(os.path.join(beside, SUMS), text.encode())
+        _write(os.path.join(beside, SUMS), text.encode())
         sync_directory(beside)
     except OSError as error:
         raise file_error(error, f"results for {output.architecture}") from error
@@ -312,6 +321,14 @@ def _join(paths: Sequence[str], target: str) -> str:
         writer.flush()
         os.fsync(writer.fileno())
     return digest.hexdigest()
+
+
+def _write(target: str, data: bytes) -> None:
+    # Not beside it and renamed: nobody sees the directory yet.
+    with open(target, "xb", opener=_private) as writer:
+        writer.write(data)
+        writer.flush()
+        os.fsync(writer.fileno())
 
 
 def _private(path: str, flags: int) -> int:
