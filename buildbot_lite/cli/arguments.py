@@ -27,9 +27,13 @@ class _Number(click.ParamType[int]):
 
     def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
         text = str(value)
-        if not (text.isascii() and text.isdecimal() and 0 < int(text[:30]) <= MOST):
+        digits = text.lstrip("0") if text.isascii() and text.isdecimal() else ""
+        if not digits:
             self.fail(f"{text!r:.100} is not a number from 1 on.", param, ctx)
-        return int(text)
+        # Python refuses to convert thousands of digits.
+        if len(digits) > len(str(MOST)) or int(digits) > MOST:
+            self.fail(f"{text!r:.100} is too large: no build or request has that number.", param, ctx)
+        return int(digits)
 
 
 @frozen

@@ -16,6 +16,8 @@ from ..errors import (
 )
 from ..model.suggestions import did_you_mean
 from ..storage.files import (
+    check_directory,
+    check_unused,
     make_directory,
     remove,
     write_whole,
@@ -57,7 +59,7 @@ def create_master(directory: str, port: int | None, host: str | None) -> None:
     need_master_packages()
     from ..master.grants import listening
 
-    _refuse_used(directory)
+    check_unused(directory)
     with_host = listening.choose_host() if host is None else listening.test_address(listening.checked_address(host))
     make_directory(directory)
     private = os.path.join(directory, "private")
@@ -97,7 +99,7 @@ def create_slave(directory: str, furl: str) -> None:
     from ..wire.furl import parse
 
     parts = parse(_given(furl, f"create-slave {shlex.quote(directory)} -"))
-    _refuse_used(directory)
+    check_unused(directory)
     text = sample("slave.tac.sample")
     assert PLACEHOLDER in text
     make_directory(directory)
@@ -128,7 +130,7 @@ def create_web(directory: str, furl: str | None) -> None:
         _create_web_beside_master(directory)
         return
     parts = parse(_given(furl, f"create-web {shlex.quote(directory)} -"))
-    _refuse_used(directory)
+    check_unused(directory)
     _make_web(directory, str(parts))
     click.echo(
         f"Created {directory}, the directory of a web process.  It will take webhooks, and hand them to the master at "
@@ -138,6 +140,7 @@ def create_web(directory: str, furl: str | None) -> None:
 
 
 def _create_web_beside_master(directory: str) -> None:
+    check_directory(directory)
     farm, name = os.path.split(os.path.abspath(directory))
     if name != WEB or not is_there(farm, "master.cfg"):
         quoted = shlex.quote(directory)
@@ -145,7 +148,7 @@ def _create_web_beside_master(directory: str) -> None:
             f"{directory} is not the directory {WEB} of a master, so the master will not write a string there.  Give "
             f"the string: buildbot-lite grant webhooks FARM | buildbot-lite create-web {quoted} -"
         )
-    _refuse_used(directory)
+    check_unused(directory)
     _make_web(directory, None)
     farm = os.path.dirname(directory.rstrip(os.sep)) or os.curdir
     click.echo(f"Created {directory}, the directory of the web process of {farm}.")
@@ -241,10 +244,12 @@ def _given(furl: str, command: str) -> str:
     """
     if furl == "-":
         return _read_string()
-    note(
-        "Warning: while this command ran, every user of this machine could read that string in the list of "
-        f"processes.  Next time: buildbot-lite {command}    (and paste the string)"
-    )
+    # A string that is damaged is as secret; a path or a name, given by mistake, is not.
+    if "pb:" in furl or "@" in furl:
+        note(
+            "Warning: while this command ran, every user of this machine could read that string in the list of "
+            f"processes.  Next time: buildbot-lite {command}    (and paste the string)"
+        )
     return furl
 
 
@@ -269,15 +274,3 @@ def _read_string() -> str:
         raise FurlError("These are several strings.  Give one; that of a slave is a line of buildslave.furls.")
     # The parser says what is wrong with other text.
     return strings[0] if strings else text.strip()
-
-
-def _refuse_used(directory: str) -> None:
-    if os.path.exists(directory) and (not os.path.isdir(directory) or _names(directory)):
-        raise BuildbotLiteError(f"{directory} is not empty.  Give a directory that is new or empty.")
-
-
-def _names(directory: str) -> list[str]:
-    try:
-        return os.listdir(directory)
-    except FileNotFoundError:
-        return []

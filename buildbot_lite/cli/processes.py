@@ -25,7 +25,7 @@ from ..errors import (
     NotFoundError,
     NotRunningError,
 )
-from ..storage.files import remove
+from ..storage.files import check_directory, remove
 from ..storage.lock import is_locked
 
 PID_FILE = "twistd.pid"
@@ -80,12 +80,17 @@ def kind_of(directory: str) -> Kind:
         return Kind.SLAVE
     if is_there(directory, Kind.WEB.tac):
         return Kind.WEB
-    if not os.path.isdir(directory):
-        raise NotFoundError(f"There is no directory {directory}.")
+    _need_a_directory(directory)
     where = "This" if directory == os.curdir else directory
     raise NotFoundError(
         f"{where} is the directory of neither a master nor a slave: it has no master.cfg, no slave.tac and no web.tac."
     )
+
+
+def _need_a_directory(directory: str) -> None:
+    check_directory(directory)
+    if not os.path.lexists(directory):
+        raise NotFoundError(f"There is no directory {directory}.")
 
 
 def directories_of(directory: str) -> list[str]:
@@ -113,6 +118,7 @@ def need_a_master(directory: str) -> None:
     """
     if is_there(directory, "master.cfg"):
         return
+    _need_a_directory(directory)
     where = "This" if directory == os.curdir else directory
     if is_there(directory, Kind.SLAVE.tac):
         raise NotFoundError(f"{where} is the directory of a slave, not of a master.")

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from ..errors import (
+    BuildbotLiteError,
     DiskFullError,
     FileError,
     NameRefusedError,
@@ -92,6 +93,23 @@ def make_directory(path: str, *, mode: int = 0o700) -> None:
             if not os.path.isdir(path):
                 raise
         sync_directory(above)
+
+
+def check_directory(path: str) -> None:
+    """
+    Raise `BuildbotLiteError` if *path*, which is to be a directory, is something else.  It may be missing.
+    """
+    if os.path.lexists(path) and not os.path.isdir(path):
+        raise BuildbotLiteError(f"{path} is not a directory.")
+
+
+def check_unused(path: str) -> None:
+    """
+    Raise `BuildbotLiteError` unless *path* is an empty directory or is missing, so that one can be made there.
+    """
+    check_directory(path)
+    if os.path.lexists(path) and os.listdir(path):
+        raise BuildbotLiteError(f"{path} is not empty.  Give a directory that is new or empty.")
 
 
 def make_directories(path: str) -> tuple[str, ...]:

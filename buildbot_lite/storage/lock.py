@@ -40,11 +40,11 @@ class DirectoryLock:
 
 def is_locked(path: str) -> bool:
     """
-    Whether a process holds the lock on the file *path*; False when the file is missing.
+    Whether a process holds the lock on the file *path*; False when the file or its directory is missing.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     try:
         # A shared lock, so that two simultaneous tests do not see each other as the holder.

@@ -23,7 +23,7 @@ from attrs import define, frozen
 from ..errors import BuildbotLiteError, DirectoryBusyError, DiskFullError, FileError, NewerDatabaseError
 from .backup_archive import DATABASE, FARM, ArchiveReader, Manifest
 from .database import open_database
-from .files import make_directory, sync_directory, write_whole
+from .files import check_directory, check_unused, make_directory, sync_directory, write_whole
 from .lock import is_locked
 from .records import epoch, restored_grants
 from .records.grants import Grant
@@ -75,9 +75,9 @@ class Restoration:
         Restore.  Nothing is written before the whole backup is verified; when that fails later, what was written is
         removed.
         """
+        check_directory(self.directory)
         _check_no_web(self.directory)
-        if os.path.lexists(self.directory) and (not os.path.isdir(self.directory) or os.listdir(self.directory)):
-            raise BuildbotLiteError(f"{self.directory} is not empty.  Give a directory that is new or empty.")
+        check_unused(self.directory)
         try:
             source = open(self.path, "rb")  # noqa: SIM115 - closed below
         except OSError as error:

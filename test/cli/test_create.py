@@ -103,7 +103,14 @@ class CreateMasterTests(CommandLineCase):
             self.refused("create-master", "farm"), "farm is not empty.  Give a directory that is new or empty."
         )
         self.assertEqual(os.listdir("farm"), ["thing"])
-        self.assertIn("is not empty", self.refused("create-master", "farm/thing"))
+
+    def test_file(self) -> None:
+        """
+        Where a file is, no directory is made, and the sentence says that it is a file.
+        """
+        self.write("thing", "x")
+        for words in (("create-master", "thing"), ("create-slave", "thing", "-"), ("create-web", "thing")):
+            self.assertEqual(self.refused(*words, stdin=FURL.encode()), "thing is not a directory.")
 
     def test_cannot_be_created(self) -> None:
         """
@@ -165,6 +172,16 @@ class CreateSlaveTests(CommandLineCase):
         self.assertEqual(said.code, 0)
         self.assertIn("every user of this machine could read that string", said.err)
         self.assertNotIn(FURL, said.out + said.err)
+
+    def test_path_as_argument(self) -> None:
+        """
+        Of a path, given by mistake, nothing says that others could read a string; of a damaged string it is said.
+        """
+        for words in (("create-slave", "bot1", "/nowhere"), ("create-web", "web", "/nowhere")):
+            sentence = self.refused(*words)
+            self.assertIn("A FURL begins with pb://", sentence)
+            self.assertNotIn("could read", sentence)
+        self.assertIn("could read that string", self.refused("create-slave", "bot1", FURL[3:]))
 
     def test_line_of_a_list(self) -> None:
         """

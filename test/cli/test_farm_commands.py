@@ -228,7 +228,7 @@ class RefusalTests(FarmCommandCase):
         """
         self.write("fresh/master.cfg", "")
 
-        self.assertIn("it has no master.cfg", self.refused("status", "nowhere"))
+        self.assertIn("There is no directory nowhere.", self.refused("status", "nowhere"))
         self.assertIn(
             "has never run.  Start it with: buildbot-lite start fresh", self.refused("status", "fresh", code=NO_ANSWER)
         )
@@ -261,6 +261,8 @@ class RefusalTests(FarmCommandCase):
             (("queue", "--xyz"), "No such option '--xyz'.  See: buildbot-lite queue --help"),
             (("log", "farm", "hello", "zero"), "'zero' is not a number from 1 on."),
             (("log", "farm", "hello", "0"), "'0' is not a number"),
+            (("log", "farm", "hello", str((1 << 62) + 1)), "is too large: no build or request has that number."),
+            (("log", "farm", "hello", "0" * 29 + "1" + "9" * 99), "is too large"),
             (("cancel", "farm"), "Missing argument 'REQUEST'."),
             (("rebuild", "farm", "hello"), "Missing argument 'NUMBER'."),
             (("builds", "farm", "--since", "yesterday"), "'yesterday' is no time"),
@@ -419,7 +421,7 @@ class ForceTests(FarmCommandCase):
             ("artifacts", "fetch", "hello/3", "a"), ("package", "shell", "3", "amd64", "--", "true"),
         ):  # fmt: skip
             self.assertIn("This is not the directory of a master", self.refused(*words))
-        self.assertIn("nowhere is not the directory of a master", self.refused("rebuild", "nowhere", "hello/3"))
+        self.assertEqual(self.refused("rebuild", "nowhere", "hello/3"), "There is no directory nowhere.")
 
     def test_options_first(self) -> None:
         """
@@ -626,7 +628,9 @@ class ReconfigTests(FarmCommandCase):
 
         self.write("farm/master.cfg", "\n1 / 0\n")
         self.assertEqual(self.refused("checkconfig", "farm"), "master.cfg:2: ZeroDivisionError: division by zero")
-        self.assertIn("nowhere is not the directory of a master", self.refused("checkconfig", "nowhere"))
+        self.assertEqual(self.refused("checkconfig", "nowhere"), "There is no directory nowhere.")
+        for command in ("checkconfig", "start"):
+            self.assertEqual(self.refused(command, "farm/master.cfg"), "farm/master.cfg is not a directory.")
 
     def test_restart(self) -> None:
         """

@@ -306,6 +306,16 @@ class BackupTests(BackupCase):
             connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
             connection.commit()
 
+    def test_no_directory(self) -> None:
+        """
+        A backup is not restored where a file is, nor below one.
+        """
+        self.backup()
+        error: BuildbotLiteError = self.assertRaises(BuildbotLiteError, self.restore, "farm.tar")
+        self.assertEqual(str(error), f"{self.file} is not a directory.")
+        error = self.assertRaises(BuildbotLiteError, self.restore, "farm.tar/x")
+        self.assertIn(f"{self.file}/x cannot be", str(error))
+
     def test_links(self) -> None:
         """
         A link to a file is followed; of a link to a directory the backup says that it is not in it.
