@@ -11,6 +11,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import ClassVar
 
+from buildbot_lite.wire.furl import PLACEHOLDER
+
 from ..needs import needs
 from .farm import (
     Daemon,
@@ -281,15 +283,16 @@ class WrongFurlsTests(FarmCase):
         """
         Promise 3: a slave with an invalid FURL exits at once, with one sentence on the terminal.
         """
-        for furl in (
-            "bot1",
-            "pb://",
-            self.farm.furl("bot2").replace("pb://", "pb:/"),
-            "pb://PUT-THE-SLAVES-STRING-HERE",
+        whole = r"\A[A-Z][^\n]*\.  Copy the whole string[^\n]*\n\Z"
+        for furl, sentence in (
+            ("bot1", whole),
+            ("pb://", whole),
+            (self.farm.furl("bot2").replace("pb://", "pb:/"), whole),
+            (PLACEHOLDER, r"\Aslave\.tac has no string yet[^\n]*\.  Put the slave's string there[^\n]*\n\Z"),
         ):
             stranger = self.stranger(furl)
             self.assertEqual(stranger.wait(), 1)
-            self.assertRegex(stranger.said, r"\A[A-Z][^\n]*\.  Copy the whole string[^\n]*\n\Z")
+            self.assertRegex(stranger.said, sentence)
             self.assertNotIn(self.farm.furl("bot2").rpartition("/")[2], stranger.said)
 
     def test_second_in_use(self) -> None:
