@@ -113,7 +113,7 @@ class FarmPages:
         self._records = PlacedRecords(reactor, told.get("database") or os.path.join(parts.farm or "", DEFAULT))
         sessions = Sessions(
             partial(ask, reactor),
-            lambda: parts.strings.current(WATCH),
+            self._own,
             time.monotonic,
             time.time,
             reactor,
@@ -180,6 +180,12 @@ class FarmPages:
             self._told.get("repositories") or {},
             self._told.get("keys") or {},
         )
+
+    def _own(self) -> str | None:
+        """
+        The string of the pages; None while there is none, or the master refuses it.
+        """
+        return None if self._watch.is_refused else self._parts.strings.current(WATCH)
 
     def _use(self, furl: str | None) -> None:
         if furl is None:

@@ -112,7 +112,8 @@ class Received:
 
 class PagesCase(SynchronousTestCase):
     """
-    A test with the pages of an empty farm.  *records*: to write into.  *master*: what it answers.
+    A test with the pages of an empty farm.  *records*: to write into.  *master*: what it answers.  *own*: the string
+    of the pages.
     """
 
     def setUp(self) -> None:
@@ -126,7 +127,8 @@ class PagesCase(SynchronousTestCase):
         self.directory = self.mktemp()
         self.news = NewsOfFarm()
         self.holders = FakeHolders()
-        self.sessions = Sessions(self.holders.ask, lambda: OWN, self.clock.seconds, self.wall, self.clock)
+        self.own: str | None = OWN
+        self.sessions = Sessions(self.holders.ask, lambda: self.own, self.clock.seconds, self.wall, self.clock)
         self.news.on_news(self.sessions.changed)
         self.view = FarmView(
             records=self.records,

@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.web.assembly import WRITTEN_AGAIN, FarmPages, WebParts
 from buildbot_lite.web.farm import www_file
+from buildbot_lite.web.farm.master_watch import MasterWatch
 from buildbot_lite.web.farm.strings import WATCH, WEBHOOKS, WebStrings
 from buildbot_lite.web.farm.www_file import www_told
 from buildbot_lite.web.serving.site import make_factory
@@ -22,7 +23,7 @@ from buildbot_lite.web_tap import application_for, farm_directory
 from buildbot_lite.wire.certificate import new_certificate
 from buildbot_lite.wire.endpoint import Endpoint
 
-from .pages_case import FakeAnswers, received
+from .pages_case import OWN, FakeAnswers, received
 
 TOLD = {"title": "A farm", "url": "http://farm.example.org/", "private": True, "port": 8099}
 
@@ -133,6 +134,19 @@ class AssemblyTests(SynchronousTestCase):
         self.clock.advance(WRITTEN_AGAIN)
         self.assertEqual(www_told(str(self.web)), TOLD)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_refused(self) -> None:
+        """
+        Sessions have no string of the pages while the master refuses it, although it is still there.
+        """
+        pages = self.pages(str(self.farm))
+        string = self.web / "private" / "watch.furl"
+        string.touch(0o600)
+        string.write_text(OWN)
+        pages._parts.strings.look()
+        self.assertEqual(pages._own(), OWN)
+        self.patch(MasterWatch, "is_refused", True)
+        self.assertIsNone(pages._own())
 
     def test_fresh(self) -> None:
         """

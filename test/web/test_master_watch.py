@@ -54,12 +54,13 @@ class MasterWatchTests(SynchronousTestCase):
         old, new = (f"pb://{'a' * 32}@127.0.0.1:1/{each * 32}" for each in "bc")
         watch.use(old)
         made[0](WrongVerbError())
-        self.assertEqual(refused, [])
+        self.assertEqual((refused, watch.is_refused), ([], False))
         made[0](RevokedError())
-        self.assertEqual(refused, [old])
+        self.assertEqual((refused, watch.is_refused), ([old], True))
         sentence = str(self.failureResultOf(watch.ask({"ask": "redeem"}), NoAnswerError).value)
         self.assertIn("buildbot-lite rotate 'web pages'", sentence)
         watch.use(new)
+        self.assertFalse(watch.is_refused)
         self.assertIn("is away", str(self.failureResultOf(watch.ask({"ask": "redeem"}), NoAnswerError).value))
 
     def test_patience_for_codes(self) -> None:

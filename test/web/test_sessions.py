@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
+from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from buildbot_lite.errors import (
@@ -189,6 +190,47 @@ class BrowserTests(SessionCase):
         cookie = self.entered()
         self.news.tell(FarmChange(1, frozenset(), frozenset({7}), ""))
         self.assertEqual(self.cancelled(cookie).status, 401)
+
+    def test_all_end(self) -> None:
+        """
+        Promise 10.7: when the string of the pages is revoked, all sessions end: what they still receive is cut, that of
+        others is not, and none begins.
+        """
+        cut: list[object] = []
+
+        def abort(transport: StringTransport) -> None:
+            cut.append(transport)
+
+        self.patch(StringTransport, "abortConnection", abort)
+        ask = "GET /api/v1/events HTTP/1.1\r\nHost: localhost:8010\r\n{}\r\n"
+        cookie = self.entered()
+        self.send(ask.format("").encode())
+        for header in (f"Cookie: {cookie['Cookie']}", f"Authorization: Bearer {CONTROL}"):
+            stream = self.send(ask.format(f"{header}\r\n").encode())
+            self.assertIn(b"200 OK", stream.value())
+            self.assertEqual(cut, [])
+            self.sessions.end_all()
+            self.assertEqual(cut, [stream])
+            cut.clear()
+            self.connections[-1].connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.cancelled(cookie).status, 401)
+        self.own = None
+        self.assertEqual(self.post("/enter", {"code": CONTROL}).status, 503)
+
+    def test_all_end_meanwhile(self) -> None:
+        """
+        No session begins with what the master said of a string before all sessions ended: nobody would end it.
+        """
+        self.holders.slow = []
+        sent = (
+            f"POST /enter HTTP/1.1\r\nHost: localhost:8010\r\nContent-Length: {5 + len(CONTROL)}\r\n\r\ncode={CONTROL}"
+        )
+        asked = f"GET /api/v1/builds HTTP/1.1\r\nHost: localhost:8010\r\nAuthorization: Bearer {CONTROL}\r\n\r\n"
+        for request in (sent, asked):
+            answer = self.send(request.encode())
+            self.sessions.end_all()
+            self.holders.slow.pop().callback(self.holders.grants[CONTROL])
+            self.assertEqual(received(answer.value()).status, 503)
 
     def test_perhaps_revoked(self) -> None:
         """

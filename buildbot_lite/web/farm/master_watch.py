@@ -170,7 +170,7 @@ class MasterWatch:
         if self._client is None:
             return fail(NoAnswerError("The master has not written a string for the pages yet."))
 
-        if self._refusal is not None and not self._client.is_connected:
+        if self.is_refused:
             return fail(NoAnswerError(f"The master refuses the string of these pages.  {_REMEDY}"))
 
         def give_up(result: object, timeout: float) -> NoReturn:
@@ -178,6 +178,13 @@ class MasterWatch:
 
         patience = PATIENCE_FOR_CODES if question.get("ask") == "redeem" else PATIENCE
         return self._client.ask(question).addTimeout(patience, self._reactor, give_up)
+
+    @property
+    def is_refused(self) -> bool:
+        """
+        Whether the master refuses the string that is in use.
+        """
+        return self._refusal is not None and self._client is not None and not self._client.is_connected
 
     def _refused(self, furl: str, error: BuildbotLiteError) -> None:
         self._log.error("the master refuses the string for pages: {why}", why=str(error))

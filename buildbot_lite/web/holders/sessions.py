@@ -21,7 +21,7 @@ from attrs import evolve
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from ...deferreds import background
+from ...deferreds import Listeners, background
 from ...errors import BuildbotLiteError, FurlError, NoAnswerError, RefusedError
 from ...wire.furl import Furl, parse
 from ..farm.live import Document
@@ -46,7 +46,8 @@ MOST_OF_ONE = 20
 
 class Sessions:
     """
-    The holders of the moment.  *ask*: see `Ask`.  *own*: the FURL of the pages themselves, or None while there is none.
+    The holders of the moment.  *ask*: see `Ask`.  *own*: the FURL of the pages themselves; None while there is none, or
+    the master refuses it.
     *clock*: monotonic seconds.  *wall*: seconds since 1970.  *cookie*: that of browsers.
     """
 
@@ -72,11 +73,13 @@ class Sessions:
         self._checks = StringChecks(ask, clock, reactor)
         self.exchanges = CodeExchanges(self._checks, reactor, self._end_session)
         self._waiting: set[bytes] = set()
+        self._ended: Listeners[None] = Listeners("a listener to the end of all sessions")
+        self._ends_of_all = 0
 
     async def open(self, furl: str, address: str) -> tuple[str, Holder]:
         """
         A session of the holder of *furl*, who comes from the IP address *address*, and the value of its cookie.
-        `RefusedError` if the master refuses the FURL.
+        `RefusedError` if the master refuses the FURL, `NoAnswerError` if nobody tells when it is revoked.
         """
         ours = self._at_our_master(furl)
         holder = await self._checked(ours, address)
@@ -149,6 +152,14 @@ class Sessions:
         """
         self._sessions.clear()
         self._bearers.clear()
+        self._ends_of_all += 1
+        self._ended.tell(None)
+
+    def on_end_of_all(self, listener: Callable[[None], object]) -> Callable[[], None]:
+        """
+        Call *listener* whenever all sessions end.  Returns a function that ends this.
+        """
+        return self._ended.add(listener)
 
     def changed(self, change: FarmChange) -> None:
         """
@@ -181,7 +192,9 @@ class Sessions:
         """
         own = self._own()
         if own is None:
-            raise NoAnswerError("The pages have no string of the master yet.  Try again when it has started.")
+            raise NoAnswerError(
+                "The pages have no string of the master, or it refuses theirs.  Try again when they have one."
+            )
         ours = parse(own)
         try:
             furl = parse(text)
@@ -193,9 +206,13 @@ class Sessions:
 
     async def _checked(self, furl: Furl, address: str) -> Holder:
         """
-        The holder of *furl*, whom the master was asked about.
+        The holder of *furl*, whom the master was asked about.  `NoAnswerError` if all sessions ended meanwhile: nobody
+        would tell that this string is revoked.
         """
+        before = self._ends_of_all
         answer = await self._checks.answer(furl, address)
+        if self._ends_of_all != before:
+            raise NoAnswerError("All sessions have just ended.  Try again.")
         may, grant, expires = answer.get("may"), answer.get("grant"), answer.get("expires")
         now = self._clock()
         ends = now + (min(LONGEST, expires - self._wall()) if isinstance(expires, int | float) else LONGEST)

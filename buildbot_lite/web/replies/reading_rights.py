@@ -35,8 +35,8 @@ def may_be_revoked(holder: Holder, change: FarmChange) -> bool:
 
 def until_revoked(view: FarmView, asked: PageRequest, reply: Streamed | Reply) -> Streamed | Reply:
     """
-    *reply* to *asked*, which is cut when the grant of its holder expires or may have been revoked, or, if it has no
-    holder, when the farm becomes private; the client can ask for the rest.
+    *reply* to *asked*, which is cut when the grant of its holder expires or may have been revoked, or all sessions end;
+    or, if it has no holder, when the farm becomes private.  The client can ask for the rest.
     """
     if not isinstance(reply, Streamed):
         return reply
@@ -54,9 +54,9 @@ def until_revoked(view: FarmView, asked: PageRequest, reply: Streamed | Reply) -
 
         expiry: IDelayedCall | None = None
         if holder is None:
-            stop = view.live.on_private(cut)
+            stops = [view.live.on_private(cut)]
         else:
-            stop = view.news.on_news(hear)
+            stops = [view.news.on_news(hear), view.sessions.on_end_of_all(cut)]
             expiry = view.logs.clock.callLater(view.sessions.left(holder), cut)
         try:
             # It took a while until here, in which nobody listened.
@@ -66,7 +66,8 @@ def until_revoked(view: FarmView, asked: PageRequest, reply: Streamed | Reply) -
                 cut()
             await reply.write(request)
         finally:
-            stop()
+            for stop in stops:
+                stop()
             if expiry is not None and expiry.active():
                 expiry.cancel()
 
