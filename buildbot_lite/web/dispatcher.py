@@ -84,7 +84,7 @@ class Pages:
         self._kept = KeptReplies(view.live.clock, turns)
         self._app = Klein()
         self._app.url_map.converters["int"] = _NumberInAddress
-        for route in (*routes, Route("/static/<name>", _static, kept=0, is_open=True)):
+        for route in (*routes, Route("/static/<name>", _static, kept=0, is_open=True, in_turn=False)):
             self._add(route)
         self._app.handle_errors(HTTPException)(
             lambda request, failure: Deferred.fromCoroutine(self._refuse(request, failure.value))
@@ -196,11 +196,17 @@ class Pages:
     ) -> PreparedReply | Streamed:
         live = self._view.live
 
-        async def make(turn: HeldTurn | None = None) -> Reply | Streamed:
+        async def make(turn: HeldTurn | None) -> Reply | Streamed:
             if _is_of_directory(route, asked):
                 return without_slashes(asked)
-            return await route.render(self._view, evolve(asked, turn=turn), **names)
+            in_turn = evolve(asked, turn=turn)
+            if turn is not None and asked.method in {"GET", "HEAD"}:
+                # Each page shows something of it, and waits for it now, when it has read nothing yet.
+                await self._view.told(in_turn, "www")
+            return await route.render(self._view, in_turn, **names)
 
+        if not route.in_turn:
+            return await self._kept.make_at_once(make(None))
         # Any cookie of another site's, or of nobody's, must not make a page anew.
         if route.kept and asked.method in {"GET", "HEAD"}:
             version = (live.version, live.away_since)

@@ -62,7 +62,7 @@ class PageRequest:
     A request.  *path*: decoded, as it began with a slash.  *query*: the first value of each field of its query, at most
     `MOST_FIELDS`.  *headers*: by name in lower case.  *http*: Twisted's own request, for answers that are streamed.
     *holder*: of the grant with which it comes; None: of none.  *takes_password*: whether a string may come as the
-    password of HTTP Basic.  *turn*: in which the answer is made; None: it is one for all who ask.
+    password of HTTP Basic.  *turn*: in which the answer is made; None: in none.
     """
 
     method: str
@@ -104,7 +104,8 @@ class PageRequest:
 
     async def outside_turn(self, awaited: Awaitable[T]) -> T:
         """
-        What *awaited* becomes, which may take long: others have their turns meanwhile.
+        What *awaited* becomes, which may take long: others have their turns meanwhile.  So it needs a bound of its own
+        on how much of it there is at a time.
         """
         return await (awaited if self.turn is None else self.turn.outside(awaited))
 

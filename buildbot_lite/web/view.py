@@ -60,7 +60,8 @@ class Route:
     given again while the farm has not changed.  *is_open*: whether it is shown to everybody, also of a private farm.
     *takes_password*: whether a string may come as the password of HTTP Basic, as from programs that know nothing else.
     *ends_in_slash*: whether its addresses may end in a slash; others lead to those without, from which the links of
-    the page are relative.
+    the page are relative.  *in_turn*: whether its answers are made in turn; not those of constant cost, which tell of
+    this process itself or which all pages need: they come also when it has much to do.
     """
 
     rule: str
@@ -70,6 +71,7 @@ class Route:
     is_open: bool = False
     takes_password: bool = False
     ends_in_slash: bool = False
+    in_turn: bool = True
 
 
 @frozen
@@ -97,6 +99,13 @@ class FarmView:
         The master's answer to *holder*, who *asked* for a page.
         """
         return await asked.outside_turn(self.sessions.ask(holder, question))
+
+    async def told(self, asked: PageRequest, question: str) -> Document:
+        """
+        What the master tells everybody, as `Live.answer` does, for an answer to what was *asked*.  To be called before
+        anything large is read for it: many may wait at a time.
+        """
+        return await asked.outside_turn(self.live.answer(question))
 
     async def page(self, asked: PageRequest, template: str, status: int = 200, **context: Any) -> Reply:
         """

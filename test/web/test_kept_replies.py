@@ -10,6 +10,7 @@ from buildbot_lite.errors import NoAnswerError
 from buildbot_lite.web.replies.kept_replies import LARGEST_KEPT, KeptReplies, PreparedReply
 from buildbot_lite.web.serving.fair_places import Occupant
 from buildbot_lite.web.serving.fair_turns import FairTurns
+from buildbot_lite.web.serving.held_turn import HeldTurn
 from buildbot_lite.web.view import Reply, Streamed
 
 VISITOR, FLOODER = Occupant.at("192.0.2.1"), Occupant.at("192.0.2.9")
@@ -31,7 +32,7 @@ class KeptRepliesTests(SynchronousTestCase):
             if not each.called:
                 each.callback(Reply(404, b""))
 
-    async def _make(self) -> Reply | Streamed:
+    async def _make(self, turn: HeldTurn) -> Reply | Streamed:
         self.made.append(Deferred())
         return await self.made[-1]
 
@@ -128,6 +129,31 @@ class KeptRepliesTests(SynchronousTestCase):
                 making.errback(NoAnswerError("Too many."))
         for each in asked:
             self.failureResultOf(each, NoAnswerError)
+
+    def test_given_up(self) -> None:
+        """
+        What a making waits for outside of its turn is given up when the last of those who want the answer has hung up,
+        and not before.
+        """
+        news: Deferred[str] = Deferred()
+
+        async def make(turn: HeldTurn) -> Reply:
+            await turn.outside(news)
+            return Reply(200, b"text")
+
+        asked = [Deferred.fromCoroutine(self.kept.get_or_make("/", 1, 1.0, VISITOR, make)) for _ in range(AT_ONCE)]
+        for each in asked[:-1]:
+            each.cancel()
+            self.failureResultOf(each, CancelledError)
+        self.assertFalse(news.called)
+        asked[-1].cancel()
+        self.failureResultOf(asked[-1], CancelledError)
+        self.assertTrue(news.called)
+        self.assertEqual(self.turns._working.total(), 0)
+        # The next one has it made anew.
+        again = self._ask()
+        self.made[0].callback(Reply(200, b"new"))
+        self.successResultOf(again)
 
     def test_turn_of_gone(self) -> None:
         """

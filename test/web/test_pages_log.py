@@ -428,6 +428,32 @@ class LogPagesTests(LogCase):
         self.tell()
         self.assertEqual({b"data-ended" in each.value() for each in waiting}, {True})
 
+    def test_readers_of_threads_take_no_turns(self) -> None:
+        """
+        Promise 10.10: while strangers wait for searches in logs and for the places of lines, others get all pages, and
+        a holder's question reaches the master.
+        """
+        self.log(b"x\n" * 100_000)
+        cookie = self.entered()
+        begun: list[Deferred[Any]] = []
+
+        def never(function: object) -> Deferred[Any]:
+            begun.append(Deferred())
+            return begun[-1]
+
+        self.patch(self.view.logs, "in_thread", never)
+        self.patch(self.view.logs.numbers._indexes, "_in_thread", never)
+        for stranger in ("192.0.2.1", "192.0.2.2"):
+            for number in range(MOST_AT_ONCE):
+                asked = f"search={stranger}-{number}" if number % 2 else f"line={90_000 + number}&of={stranger}"
+                of = f"X-Forwarded-For: {stranger}\r\n"
+                self.send(f"GET {ADDRESS}?{asked} HTTP/1.1\r\nHost: localhost:8010\r\n{of}\r\n".encode())
+        self.assertEqual(len(begun), 3)  # two searches, and one file that is counted
+        for path in ("/", "/about", "/enter", "/metrics", "/builders/linux", "/healthz", "/readyz", "/static/farm.css"):
+            self.assertEqual(self.get(path).status, 200, path)
+        self.post("/do/cancel", {"request": "12"}, cookie)
+        self.assertIn("cancel", [question["ask"] for _, question in self.holders.asked])
+
     def test_more_remarks_than_shown(self) -> None:
         """
         With more remarks than are shown, a page that was made before the newest one is not given again.

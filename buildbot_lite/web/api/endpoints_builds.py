@@ -151,7 +151,7 @@ async def lines(request: ApiRequest) -> Document:
     reader = view.logs.reader(stored, view.places().streams)
     try:
         first, most = given.get("first", 1), given.get("lines", 100)
-        start = await view.logs.offset_of_line(reader, first, _LINE_WITHIN)
+        start = await request.asked.outside_turn(view.logs.offset_of_line(reader, first, _LINE_WITHIN))
         if start is None:
             raise LimitError("The lines of this log are not counted yet.  Try again in some seconds.")
         data = reader.read(start, min(LONGEST_TEXT, reader.length - start))
@@ -222,7 +222,7 @@ async def one_request(request: ApiRequest) -> Document:
     ``/requests/NUMBER``.
     """
     number = request.given["number"]
-    status = await request.view.live.answer("status")
+    status = await request.view.told(request.asked, "status")
     found = await request.view.records.read(lambda c: build_documents.of_requests(c, 1, number + 1))
     if not found or found[0]["request"] != number:
         raise NotFoundError(f"There is no request {number} (any more).")
@@ -234,7 +234,7 @@ async def requests(request: ApiRequest) -> Document:
     ``/requests``.
     """
     before = place("requests", request.given.get("cursor"))
-    status = await request.view.live.answer("status")
+    status = await request.view.told(request.asked, "status")
     found = await request.view.records.read(lambda c: build_documents.of_requests(c, request.limit, before))
     older = found[-1]["request"] if len(found) == request.limit else None
     return {"requests": [_with_reason(each, status) for each in found], "next": cursor("requests", older)}

@@ -14,7 +14,6 @@ from ...status.build_documents import Document
 from ...storage.records import cells, history
 from ...storage.records.history import Page
 from ..farm.live import Document as LiveDocument
-from ..view import FarmView
 from .cursors import cursor, place
 from .definitions import PAGE, ApiEndpoint, ApiRequest, TextKind, path_parameter
 
@@ -23,11 +22,11 @@ _SLAVE = path_parameter("slave", TextKind(), "Its name.")
 MOST_BUILDERS = 10_000
 
 
-async def _known(view: FarmView, question: str) -> LiveDocument:
+async def _known(request: ApiRequest, question: str) -> LiveDocument:
     """
     The master's answer, or the last one while it is away.
     """
-    answer = await view.live.answer(question)
+    answer = await request.view.told(request.asked, question)
     if not answer:
         raise NoAnswerError("The master does not answer, and nothing is known of before.  Try again later.")
     return answer
@@ -37,7 +36,7 @@ async def farm(request: ApiRequest) -> Document:
     """
     ``/farm``.
     """
-    return {**await _known(request.view, "status"), "away_since": request.view.live.away_since}
+    return {**await _known(request, "status"), "away_since": request.view.live.away_since}
 
 
 async def builders(request: ApiRequest) -> Document:
@@ -45,10 +44,10 @@ async def builders(request: ApiRequest) -> Document:
     ``/builders``.
     """
     start = place("builders", request.given.get("cursor")) or 0
-    entries = await _all_builders(request.view)
+    entries = await _all_builders(request)
     shown = entries[start : start + request.limit]
     following = start + request.limit if start + request.limit < len(entries) else None
-    return {"builders": await _with_builds(request.view, shown), "next": cursor("builders", following)}
+    return {"builders": await _with_builds(request, shown), "next": cursor("builders", following)}
 
 
 async def builder(request: ApiRequest) -> Document:
@@ -56,29 +55,30 @@ async def builder(request: ApiRequest) -> Document:
     ``/builders/NAME``.
     """
     name = request.given["builder"]
-    entries = await _all_builders(request.view)
+    entries = await _all_builders(request)
     found = [each for each in entries if each["builder"] == name]
-    (document,) = await _with_builds(request.view, found or [{"builder": name}])
+    (document,) = await _with_builds(request, found or [{"builder": name}])
     if not found and document["last"] is None:
         raise build_documents.no_builder(name, [each["builder"] for each in entries])
     return document
 
 
-async def _all_builders(view: FarmView) -> Sequence[LiveDocument]:
+async def _all_builders(request: ApiRequest) -> Sequence[LiveDocument]:
     """
     The builders of the configuration; while it is not known, those that have builds.
     """
-    known = (await view.live.answer("www")).get("builders")
+    known = (await request.view.told(request.asked, "www")).get("builders")
     if known is not None:
         return list(known)
-    names = await view.records.read(lambda connection: cells.builders(connection, MOST_BUILDERS))
+    names = await request.view.records.read(lambda connection: cells.builders(connection, MOST_BUILDERS))
     return [{"builder": name} for name in names]
 
 
-async def _with_builds(view: FarmView, shown: Sequence[LiveDocument]) -> list[Document]:
-    waiting = Counter(each["builder"] for each in (await view.live.answer("status")).get("waiting", ()))
+async def _with_builds(request: ApiRequest, shown: Sequence[LiveDocument]) -> list[Document]:
+    status = await request.view.told(request.asked, "status")
+    waiting = Counter(each["builder"] for each in status.get("waiting", ()))
     names = [each["builder"] for each in shown]
-    last, running = await view.records.read(lambda connection: _builds_of(connection, names))
+    last, running = await request.view.records.read(lambda connection: _builds_of(connection, names))
     return [
         {
             "builder": each["builder"],
@@ -111,7 +111,7 @@ async def queue(request: ApiRequest) -> Document:
     """
     ``/queue``.
     """
-    status = await _known(request.view, "status")
+    status = await _known(request, "status")
     start = place("queue", request.given.get("cursor")) or 0
     waiting = status["waiting"]
     following = start + request.limit if start + request.limit < len(waiting) else None
@@ -127,7 +127,7 @@ async def slaves(request: ApiRequest) -> Document:
     """
     ``/slaves``.
     """
-    everyone = (await _known(request.view, "status"))["slaves"]
+    everyone = (await _known(request, "status"))["slaves"]
     start = place("slaves", request.given.get("cursor")) or 0
     following = start + request.limit if start + request.limit < len(everyone) else None
     return {"slaves": everyone[start : start + request.limit], "next": cursor("slaves", following)}
@@ -137,7 +137,7 @@ async def slave(request: ApiRequest) -> LiveDocument:
     """
     ``/slaves/NAME``.
     """
-    everyone: Sequence[LiveDocument] = (await _known(request.view, "status"))["slaves"]
+    everyone: Sequence[LiveDocument] = (await _known(request, "status"))["slaves"]
     name = request.given["slave"]
     for each in everyone:
         if each["slave"] == name:
@@ -149,7 +149,7 @@ async def schedulers(request: ApiRequest) -> Document:
     """
     ``/schedulers``.
     """
-    answer = await _known(request.view, "schedulers")
+    answer = await _known(request, "schedulers")
     return {"schedulers": answer["schedulers"], "away_since": request.view.live.away_since}
 
 

@@ -40,7 +40,7 @@ async def targets(request: ApiRequest) -> Document:
     """
     ``/packages/targets``.
     """
-    answer = await request.view.live.answer("package-targets")
+    answer = await request.view.told(request.asked, "package-targets")
     # A master of an earlier version says nothing of troubles and aliases.
     return {"targets": [{"aliases": [], "trouble": None, **each} for each in answer.get("targets", ())]}
 

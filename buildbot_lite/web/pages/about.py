@@ -68,7 +68,7 @@ async def about(view: FarmView, asked: PageRequest) -> Reply:
     """
     ``/about``.
     """
-    www, status = await view.live.answer("www"), await view.live.answer("status")
+    www, status = await view.told(asked, "www"), await view.told(asked, "status")
     try:
         reach = await view.records.read(_reach)
     except StorageError:

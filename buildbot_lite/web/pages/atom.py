@@ -36,7 +36,7 @@ async def feed(view: FarmView, asked: PageRequest, builder: str | None = None) -
     """
     ``/feed.atom``, or that of one *builder*.
     """
-    www = await view.live.answer("www")
+    www = await view.told(asked, "www")
 
     def read(connection: Connection) -> Sequence[HistoryEntry]:
         return history.page(connection, Filter(builder=builder), most=_LOOKED_AT).entries

@@ -103,7 +103,7 @@ async def badge_of_builder(view: FarmView, asked: PageRequest, builder: str) -> 
     """
     ``/badges/BUILDER.svg``.  Other sites may show it.  Of a private farm there is none, but for holders of grants.
     """
-    www = await view.live.answer("www")
+    www = await view.told(asked, "www")
     if asked.holder is None and is_private(www):
         raise NotFoundError("There is nothing at this address.")
     known = {each["builder"] for each in www.get("builders") or ()}
@@ -119,7 +119,7 @@ async def favicon(view: FarmView, asked: PageRequest) -> Reply:
     """
     ``/favicon.svg``.
     """
-    www = await view.live.answer("www")
+    www = await view.told(asked, "www")
     configured = [each["builder"] for each in www.get("builders") or ()][:_MOST_BUILDERS]
 
     def read(connection: Connection) -> tuple[list[Result | None], bool]:

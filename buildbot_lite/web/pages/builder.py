@@ -42,7 +42,7 @@ async def builder(view: FarmView, asked: PageRequest, builder: str) -> Reply:
     """
     ``/builders/NAME``.
     """
-    www, status = await view.live.answer("www"), await view.live.answer("status")
+    www, status = await view.told(asked, "www"), await view.told(asked, "status")
     configured: Document | None = next((each for each in www.get("builders") or () if each["builder"] == builder), None)
     wanted = Filter(builder)
 

@@ -23,7 +23,7 @@ async def changes(view: FarmView, asked: PageRequest) -> Reply:
     """
     ``/changes``.
     """
-    builders_known = len((await view.live.answer("www")).get("builders") or ())
+    builders_known = len((await view.told(asked, "www")).get("builders") or ())
     most = max(LEAST_CHANGES, min(ON_PAGE, MOST_CELLS // max(1, builders_known)))
     page = await view.records.read(lambda c: build_documents.page_of_changes(c, most, asked.before))
     builders = list(dict.fromkeys(each["builder"] for change in page.changes for each in change["requests"]))

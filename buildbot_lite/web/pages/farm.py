@@ -101,7 +101,7 @@ async def farm(view: FarmView, asked: PageRequest) -> Reply:
     """
     ``/``.
     """
-    www, status = await view.live.answer("www"), await view.live.answer("status")
+    www, status = await view.told(asked, "www"), await view.told(asked, "status")
     wanted = FarmFilter(**{name: asked.field(name) for name in ("text", "tag", "slave", "result")})
     waits = frozenset(each["builder"] for each in status.get("waiting", ()))
     snapshot = await view.records.read(lambda connection: _read(connection, asked, wanted, www, waits))

@@ -46,7 +46,7 @@ async def _lines(view: FarmView, asked: PageRequest, opened: OpenLog) -> Reply:
     is_beyond, opens = False, None
     before, after = number_in(asked, "before"), number_in(asked, "after")
     if marked is not None:
-        offset = await logs.offset_of_line(reader, marked[0], LINE_WITHIN)
+        offset = await asked.outside_turn(logs.offset_of_line(reader, marked[0], LINE_WITHIN))
         if offset is None:
             return await counting_page(view, asked, opened)
         opens = offset

@@ -27,14 +27,15 @@ async def found_page(view: FarmView, asked: PageRequest, opened: OpenLog, text: 
     """
     ignores_case = asked.query.get("case") != "1"
     back = asked.query.get("back", "")
-    start = await _place(opened, back or asked.query.get("at", ""))
+    start = await asked.outside_turn(_place(opened, back or asked.query.get("at", "")))
     if start is None:
         return await counting_page(view, asked, opened)
     found: Sequence[FoundLine] = ()
     refused = ""
     try:
         wanted = TextSearch(text, ignores_case=ignores_case)
-        found, stop = await opened.logs.search(opened.reader, wanted, start, asked.occupant, back=bool(back))
+        search = opened.logs.search(opened.reader, wanted, start, asked.occupant, back=bool(back))
+        found, stop = await asked.outside_turn(search)
     except LimitError as error:
         stop, refused = start, str(error)
     context = {

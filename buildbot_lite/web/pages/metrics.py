@@ -13,7 +13,7 @@ async def metrics(view: FarmView, asked: PageRequest) -> Reply:
     """
     ``/metrics``.
     """
-    return Reply(200, await view.metrics.text(), EXPOSITION)
+    return Reply(200, await asked.outside_turn(view.metrics.text()), EXPOSITION)
 
 
 async def healthz(view: FarmView, asked: PageRequest) -> Reply:
@@ -49,6 +49,6 @@ async def _not_ready(view: FarmView, sentence: str, to_strangers: str) -> Reply:
 
 ROUTES = (
     Route("/metrics", metrics, kept=0),
-    Route("/healthz", healthz, kept=0, is_open=True),
-    Route("/readyz", readyz, kept=0, is_open=True),
+    Route("/healthz", healthz, kept=0, is_open=True, in_turn=False),
+    Route("/readyz", readyz, kept=0, is_open=True, in_turn=False),
 )

@@ -35,7 +35,7 @@ async def jobs(view: FarmView, asked: PageRequest) -> Reply:
     given = {name: asked.field(name) or None for name in _FILTER}
     wanted = JobFilter(target=given["target"], state=given["state"], name=given["name"], submitter=given["submitter"])
     before = asked.before
-    live = await view.live.answer("package-targets")
+    live = await view.told(asked, "package-targets")
 
     def read(connection: Connection) -> tuple[list[Document], dict[str, dict[str, int]]]:
         found = job_lists.page(connection, wanted, ON_PAGE, before)

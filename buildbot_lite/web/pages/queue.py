@@ -12,8 +12,8 @@ async def queue(view: FarmView, asked: PageRequest) -> Reply:
     """
     ``/queue``.
     """
-    status = await view.live.answer("status")
-    schedulers = await view.live.answer("schedulers")
+    status = await view.told(asked, "status")
+    schedulers = await view.told(asked, "schedulers")
     wanted = asked.field("builder")
     waiting = [each for each in status.get("waiting", ()) if not wanted or each["builder"] == wanted]
     return await view.page(

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from ...errors import BuildbotLiteError, InputError, RefusedError
+from ..farm.live import is_private
 from ..holders.sessions import FURL
 from ..page_request import Holder, PageRequest
 from ..view import FarmView, Reply, Route, Streamed
@@ -26,9 +27,9 @@ async def enter(view: FarmView, asked: PageRequest) -> Reply | Streamed:
     ``/enter``: GET shows a button, POST exchanges the code, or a string of the farm, for a cookie.
     """
     if asked.method != "POST":
-        return await view.page(
-            asked, "enter.html", code=asked.query.get("code", "")[:LONGEST_CODE], private=await view.live.is_private()
-        )
+        www = await view.told(asked, "www")
+        code = asked.query.get("code", "")[:LONGEST_CODE]
+        return await view.page(asked, "enter.html", code=code, private=is_private(www))
     if not asked.visitor.secure:
         raise RefusedError(_PLAIN)
     code = form_of(asked).get("code", "").strip()

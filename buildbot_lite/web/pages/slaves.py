@@ -28,7 +28,7 @@ async def all_slaves(view: FarmView, asked: PageRequest) -> Reply:
     """
     ``/slaves``.
     """
-    found = await _known(view)
+    found = await _known(view, asked)
     text, state = asked.field("text").lower(), asked.field("state")
     shown = [
         each
@@ -53,7 +53,7 @@ async def slave(view: FarmView, asked: PageRequest, name: str) -> Reply:
     """
     ``/slaves/NAME``.
     """
-    known = await _known(view)
+    known = await _known(view, asked)
     live = next((each for each in known if each["slave"] == name), None)
 
     def read(connection: Connection) -> tuple[Slave | None, Page]:
@@ -75,11 +75,11 @@ async def slave(view: FarmView, asked: PageRequest, name: str) -> Reply:
     )
 
 
-async def _known(view: FarmView) -> Sequence[Document]:
+async def _known(view: FarmView, asked: PageRequest) -> Sequence[Document]:
     """
     The slaves as the master says; while it never did, those of the records.
     """
-    status = await view.live.answer("status")
+    status = await view.told(asked, "status")
     if known := status.get("slaves"):
         return list(known)
     rows = await view.records.read(slaves.get_all)

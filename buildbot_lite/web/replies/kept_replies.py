@@ -6,7 +6,8 @@ Answers that are given again, in the form in which they are sent.
     many who ask for the same page ──► each waits for its own turn ──► who has it first renders it ──► PreparedReply
                                                                        the others wait for that
 
-Who hangs up ends no making, which holds its turn: what it has asked of the records or the master is not taken back.
+Who hangs up ends no making, which holds its turn: what it has asked of the records is not taken back.  Only what it
+waits for outside of its turn is given up, once nobody wants the answer.
 """
 
 import gzip
@@ -26,8 +27,7 @@ from ..serving.fair_turns import FairTurns
 from ..serving.held_turn import HeldTurn
 from ..view import Reply, Streamed
 
-Make = Callable[[], Awaitable[Reply | Streamed]]
-MakeInTurn = Callable[[HeldTurn], Awaitable[Reply | Streamed]]
+Make = Callable[[HeldTurn], Awaitable[Reply | Streamed]]
 _Key = tuple[str, object]
 """Of an answer: its address, and the version of the farm."""
 
@@ -170,21 +170,31 @@ class KeptReplies:
                 return kept
             making = self._making.get(key) or await self._turn_or_made(key, occupant)
             if making is None:
-                return await _unless_gone(self._make_for_all(key, seconds, occupant, make))
+                return await self._first_of_all(key, seconds, HeldTurn(self._turns, occupant), make)
             made = await making.wait()
             if made.prepared is not None:
                 return made.prepared
             if not made.failed:
                 break
-        return await self.make_anew(occupant, lambda turn: make())
+        return await self.make_anew(occupant, make)
 
-    async def make_anew(self, occupant: Occupant, make: MakeInTurn) -> PreparedReply | Streamed:
+    async def make_anew(self, occupant: Occupant, make: Make) -> PreparedReply | Streamed:
         """
         The answer of *make* in a turn of *occupant*, for one caller alone, and not kept.
         """
         await self._turns.begin(occupant)
         turn = HeldTurn(self._turns, occupant)
-        return await _unless_gone(self._make_own(turn, make), turn.abandon)
+        return await _made_for(OneShot(unawaited=turn.abandon), self._make_own(turn, make))
+
+    async def make_at_once(self, making: Coroutine[Deferred[Any], Any, Reply | Streamed]) -> PreparedReply | Streamed:
+        """
+        The answer of *making*, which takes no turn; also it goes on if its caller does not.
+        """
+
+        async def make() -> PreparedReply | Streamed:
+            return _prepared(await making)
+
+        return await _made_for(OneShot(), make())
 
     async def _turn_or_made(self, key: _Key, occupant: Occupant) -> OneShot[_Made] | None:
         """
@@ -205,44 +215,56 @@ class KeptReplies:
         begun.cancel()
         return made
 
+    async def _first_of_all(self, key: _Key, seconds: float, turn: HeldTurn, make: Make) -> PreparedReply | Streamed:
+        """
+        The answer *key*, made in *turn* for its first caller, and for the others who come meanwhile.
+        """
+
+        def left() -> None:
+            if not first.waiting and not making.waiting:
+                turn.abandon()
+
+        first: OneShot[PreparedReply | Streamed] = OneShot(unawaited=left)
+        making: OneShot[_Made] = OneShot(unawaited=left)
+        return await _made_for(first, self._make_for_all(key, seconds, turn, make, making))
+
     async def _make_for_all(
-        self, key: _Key, seconds: float, occupant: Occupant, make: Make
+        self, key: _Key, seconds: float, turn: HeldTurn, make: Make, making: OneShot[_Made]
     ) -> PreparedReply | Streamed:
         """
-        Make the answer *key* in a turn of *occupant*, which has begun.
+        Make the answer *key*; *making* tells the others how that ended.
         """
-        making = self._making[key] = OneShot()
+        self._making[key] = making
         if (wanted := self._wanted.pop(key, None)) is not None:
             wanted.fire(making)
         made = _Made(failed=True)
         try:
-            found = _prepared(await make())
+            found = _prepared(await make(turn))
             made = _Made()
             if isinstance(found, PreparedReply) and found.reply.status == 200:
                 made = _Made(found)
                 self.expire()
-                self.keep(*key, self._clock() + seconds, found, occupant)
+                self.keep(*key, self._clock() + seconds, found, turn.occupant)
             return found
         finally:
             del self._making[key]
             making.fire(made)
-            self._turns.end(occupant)
+            turn.end()
 
-    async def _make_own(self, turn: HeldTurn, make: MakeInTurn) -> PreparedReply | Streamed:
+    async def _make_own(self, turn: HeldTurn, make: Make) -> PreparedReply | Streamed:
         try:
             return _prepared(await make(turn))
         finally:
             turn.end()
 
 
-async def _unless_gone(
-    making: Coroutine[Deferred[Any], Any, PreparedReply | Streamed], gone: Callable[[], object] = lambda: None
+async def _made_for(
+    ended: OneShot[PreparedReply | Streamed], making: Coroutine[Deferred[Any], Any, PreparedReply | Streamed]
 ) -> PreparedReply | Streamed:
     """
-    What *making* makes, which runs to its end, as in `shielded`.  If its caller goes, *gone* is called, and what
-    streams is closed.
+    What *making* makes, which runs to its end, as in `shielded`; *ended* fires with it.  If its caller is gone then,
+    what streams is closed.
     """
-    ended: OneShot[PreparedReply | Streamed] = OneShot(unawaited=gone)
     answer = ended.wait()
 
     def end(result: PreparedReply | Streamed | Failure) -> None:

@@ -8,6 +8,7 @@ from attrs import evolve
 from twisted.internet.interfaces import IDelayedCall
 
 from ...errors import BuildbotLiteError, NeedsHolderError
+from ..farm.live import is_private
 from ..farm.master_watch import FarmChange
 from ..page_request import Holder, PageRequest
 from ..view import FarmView, Reply, Streamed
@@ -21,7 +22,7 @@ async def check_reader(view: FarmView, asked: PageRequest) -> None:
     if asked.holder is not None:
         may_read = await view.sessions.holder(asked) is not None
     else:
-        may_read = not await view.live.is_private()
+        may_read = not is_private(await view.told(asked, "www"))
     if not may_read:
         raise NeedsHolderError
 

@@ -25,29 +25,33 @@ class HeldTurn:
 
     def __init__(self, turns: FairTurns, occupant: Occupant) -> None:
         self._turns = turns
-        self._occupant = occupant
+        self.occupant = occupant
         self._is_held = True
         self._is_wanted = True
         self._awaited: Deferred[Any] | None = None
 
     async def outside(self, awaited: Deferred[T] | Awaitable[T]) -> T:
         """
-        What *awaited* becomes, in a later turn; the present one is over meanwhile.  `CancelledError` as soon as
-        `abandon` is called.
+        What *awaited* becomes: in this turn, if it is there at once; otherwise in a later one, and the present one is
+        over meanwhile.  `CancelledError` as soon as `abandon` is called.
         """
+        work = _deferred(awaited)
+        if work.called and not work.paused:
+            return await work
         self.end()
         try:
-            result = await self._or_abandoned(_deferred(awaited))
+            result = await self._or_abandoned(work)
         except CancelledError:
             raise
-        except BaseException:
+        # Not if the coroutine is closed: nothing would end the turn then.
+        except Exception:
             await self._again()
             raise
         await self._again()
         return result
 
     async def _again(self) -> None:
-        await self._or_abandoned(self._turns.begin(self._occupant))
+        await self._or_abandoned(self._turns.begin(self.occupant))
         self._is_held = True
 
     async def _or_abandoned(self, awaited: Deferred[T]) -> T:
@@ -74,7 +78,7 @@ class HeldTurn:
         """
         if self._is_held:
             self._is_held = False
-            self._turns.end(self._occupant)
+            self._turns.end(self.occupant)
 
 
 def _deferred(awaited: Deferred[T] | Awaitable[T]) -> Deferred[T]:
