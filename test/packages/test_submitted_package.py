@@ -21,6 +21,17 @@ SIGNED = (
     b"-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n%s\n"
     b"-----BEGIN PGP SIGNATURE-----\n\nabcd\n-----END PGP SIGNATURE-----\n"
 )
+
+
+def sparse(name: str) -> bytes:
+    """
+    An archive whose one member has 2^62 bytes, all of them in a hole.
+    """
+    member = tarfile.TarInfo(name)
+    member.pax_headers = {"GNU.sparse.size": str(1 << 62), "GNU.sparse.map": "0,0"}
+    return member.tobuf(tarfile.PAX_FORMAT) + bytes(1024)
+
+
 _NOT_ONE = "is not exactly one: the signed text and one signature"
 WRONG = [
     # what is submitted, part of the sentence
@@ -36,6 +47,7 @@ WRONG = [
     (archive({**greet(), "other_1.dsc": dsc({})}), "Checksums-Sha256"),
     (archive({**greet(), "other_1.dsc": dsc(FILES)}), "Submit one source package at a time"),
     (archive({".dsc": dsc(FILES), **FILES}), "no name of a file of a source package"),
+    (sparse("greet_1.0.tar.xz"), "'greet_1.0.tar.xz' as a sparse file"),
     (archive({"src/greet_1.0.dsc": dsc(FILES)}), "in a directory"),
     (archive({"../greet_1.0.dsc": dsc(FILES)}), "no name of a file of a source package"),
     (archive(greet())[:1500], "only a part of one"),

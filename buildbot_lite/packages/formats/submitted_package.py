@@ -67,6 +67,9 @@ def _in_archive(archive: Archive) -> SubmittedPackage:
             continue
         name = member.name.removeprefix("./")
         _check_place(name, is_file=member.isreg())
+        if member.issparse():
+            # A header of 512 bytes can describe one that takes for ever to read.
+            raise InputError(f"The archive has {name!r:.200} as a sparse file.  Make it without tar's option --sparse.")
         if name in found:
             raise InputError(f"The archive has {name!r:.200} twice.")
         contents = archive.contents(member)
