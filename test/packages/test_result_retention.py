@@ -5,6 +5,7 @@ Results that are removed, and results that never are.
 import os
 import shutil
 import tempfile
+from functools import partial
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -164,6 +165,18 @@ class ResultRetentionTests(RepositoryCase):
         self.harness.settle()
         self.assertEqual(self.job().state, JobState.FINISHED)
         self.assertEqual(self.tree("bookworm", "greet"), ["1.0+farm1"])
+
+    def test_refused(self) -> None:
+        """
+        Promise 9.9: a job that was refused before its packages were stored has no results, so it does not decide about
+        those of another job of its version.
+        """
+        self.build()
+        self.building.files = dict.fromkeys(self.building.files, b"other")
+        self.submit()
+        self.harness.settle()
+        self.assertEqual([self.job(number).state for number in (1, 2)], [JobState.FINISHED, JobState.FAILED])
+        self.assertEqual(len(self.harness.read(partial(needs_of, target="bookworm"))), 1)
 
     def test_waiting(self) -> None:
         """

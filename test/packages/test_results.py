@@ -2,6 +2,7 @@
 The files of jobs' results.
 """
 
+import json
 import os
 import shutil
 import tempfile
@@ -11,6 +12,7 @@ from typing import Any, cast
 from unittest import mock
 
 from attrs import evolve
+from sqlalchemy import Connection
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import DiskFullError, FileError, InputError
@@ -331,7 +333,7 @@ class BuiltVersionTests(JobCase):
         self.building.files = {"hello-2.10-9.x86_64.rpm": self.package("9")}
         self.run_command("f4", srpm(t1003=4))
         job = self.job(2)
-        self.assertEqual((job.state, job.built_version), ("failed", "4:2.10-1"))
+        self.assertEqual((job.state, job.built_version), ("failed", None))
         self.assertIn("is of hello-2.10-9.src.rpm", job.reason)
         self.assertEqual(self.tree("f4", "hello"), ["3%3a2.10-1.f4"])
 
@@ -342,12 +344,56 @@ class BuiltVersionTests(JobCase):
         """
         self.run_command("f4", srpm())
         self.attach()
-        forget = "UPDATE package_jobs SET built_version = NULL"
-        self.successResultOf(self.farm.records.write(lambda connection: connection.exec_driver_sql(forget).rowcount))
-        top = os.path.join(self.harness.basedir, "packages", "f4", "hello")
-        os.rename(os.path.join(top, "2.10-1.f4"), os.path.join(top, "2.10-1"))
+        self.store_as_before()
         self.harness.restart()
         service = cast("PackageJobs", self.harness.farm.extensions["jobs of packages"]).service
         found = self.harness.done(service.results_of(self.job(), service.targets["f4"]))
         self.assertEqual([each.name for each in found.packages], ["hello-2.10-1.f4.x86_64.rpm"])
         self.assertEqual(self.tree("f4", "hello"), ["2.10-1"])
+
+    def store_as_before(self, *states: str) -> None:
+        """
+        Let the results of job 1 be as the version before stored them, under the submitted version, and the job have
+        been killed before *states*, its last ones, were recorded.
+        """
+        job = self.job()
+        left = [[state, at] for state, at in job.history if state not in states]
+        forget = "UPDATE package_jobs SET built_version = NULL, finished = NULL, state = ?, history = ?"
+        values = (left[-1][0], json.dumps(left)) if states else (job.state.value, json.dumps(left))
+
+        def change(connection: Connection) -> None:
+            connection.exec_driver_sql(forget, values)
+            if not states:
+                connection.exec_driver_sql("UPDATE package_jobs SET finished = ?", (job.finished,))
+
+        self.successResultOf(self.farm.records.write(change))
+        top = os.path.join(self.harness.basedir, "packages", "f4", "hello")
+        os.rename(os.path.join(top, "2.10-1.f4"), os.path.join(top, job.version))
+
+    def test_same_version_as_earlier(self) -> None:
+        """
+        Promise 9.5: other bytes of a version are refused, too, where the version before stored it under the submitted
+        one; the job that is refused has no version of packages.
+        """
+        self.run_command("f4", srpm(t1002="1.fc40"))
+        self.attach()
+        self.store_as_before()
+        self.building.files = {"hello-2.10-1.f4.x86_64.rpm": self.package("1.f4", b"other")}
+        self.run_command("f4", srpm(t1002="1.fc40"))
+        job = self.job(2)
+        self.assertEqual((job.state, job.built_version), ("failed", None))
+        self.assertIn("hello-2.10-1.f4.x86_64.rpm is there already, with other bytes", job.reason)
+        self.assertEqual(self.tree("f4", "hello"), ["2.10-1.fc40"])
+
+    def test_stored_by_earlier(self) -> None:
+        """
+        Promise 13: results that the version before stored, of a job that it did not see go on, are not stored twice.
+        """
+        self.run_command("f4", srpm(t1002="1.fc40"))
+        self.attach()
+        self.store_as_before("finished")
+        self.harness.restart()
+        self.harness.settle()
+        job = self.job()
+        self.assertEqual((job.state, job.built_version), ("finished", "2.10-1.fc40"))
+        self.assertEqual(self.tree("f4", "hello"), ["2.10-1.fc40"])

@@ -203,9 +203,9 @@ def go(connection: Connection, job: Job, state: JobState, now: float, reason: st
     return evolve(job, state=state, reason=reason, changed=now, finished=ended, history=history)
 
 
-def set_built_version(connection: Connection, job: Job, version: str) -> Job:
+def set_built_version(connection: Connection, job: Job, version: str | None) -> Job:
     """
-    *job*, whose packages have *version*, recorded.
+    *job*, whose packages have *version*, recorded.  None: none of its packages are kept.
     """
     _SET_BUILT_VERSION.run(connection, which=job.id, to_version=version)
     return evolve(job, built_version=version)

@@ -236,6 +236,25 @@ def _checked(name: str) -> str:
     return checked_file(name)
 
 
+def are_there(place: str, outputs: Sequence[ArchOutput]) -> bool:
+    """
+    Whether packages of *outputs* are in *place* already: all that were made for one of the architectures, and none with
+    other bytes, which is an `InputError`.  Blocks; `FileError`.
+    """
+    if not os.path.isdir(place):
+        return False
+    there: dict[str, dict[str, str]] = {each.architecture: {} for each in outputs}
+    for file in load(place).packages:
+        there.setdefault(file.architecture, {})[file.name] = file.sha256
+    same = False
+    for output in outputs:
+        kept, made = there[output.architecture], _packages_of(output)
+        if differing := sorted(name for name in kept.keys() & made.keys() if kept[name] != made[name]):
+            raise _other_bytes(differing[0])
+        same = same or (bool(made) and kept == made)
+    return same
+
+
 def _is_there(place: str, output: ArchOutput) -> bool:
     """
     Whether the packages of *output* are in *place*; `InputError` when other packages are there.
@@ -243,14 +262,21 @@ def _is_there(place: str, output: ArchOutput) -> bool:
     if not os.path.isdir(os.path.join(place, output.architecture)):
         return False
     there = {each.name: each.sha256 for each in load(place).packages if each.architecture == output.architecture}
-    made = {each.name: each.sha256 for each in output.artifacts if each.name.endswith(PACKAGES)}
+    made = _packages_of(output)
     differing = sorted(name for name in there.keys() | made.keys() if there.get(name) != made.get(name))
     if differing:
-        raise InputError(
-            f"{differing[0]} is there already, with other bytes: give the package a higher version, or build it with "
-            "--scratch."
-        )
+        raise _other_bytes(differing[0])
     return True
+
+
+def _packages_of(output: ArchOutput) -> dict[str, str]:
+    return {each.name: each.sha256 for each in output.artifacts if each.name.endswith(PACKAGES)}
+
+
+def _other_bytes(name: str) -> InputError:
+    return InputError(
+        f"{name} is there already, with other bytes: give the package a higher version, or build it with --scratch."
+    )
 
 
 def _hidden(place: str, output: ArchOutput) -> str:

@@ -12,7 +12,7 @@ job go on that has not ended.  A step that was done before the crash, but not re
 already done.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import partial
 
 from sqlalchemy import Connection
@@ -195,18 +195,37 @@ class JobAdvance:
         storage = self._farm.stream_storage
         submitted = await submitted_file(self._farm, job)
         version = await self._farm.in_thread(partial(built_version, target, job, submitted, outputs, storage.artifacts))
+        version = await self._farm.in_thread(partial(self._version_there, job, target, outputs, version))
+        before = job.built_version if any(state == JobState.REPOWAIT for state, _ in job.history) else None
         # Recorded first: what looks for results that nobody needs must know whose these are.
         job = await self._farm.records.write(partial(job_records.set_built_version, job=job, version=version))
-        await self._farm.in_thread(
-            partial(
-                results.store,
-                self._served.place(job, target),
-                outputs,
-                artifacts=storage.artifacts,
-                streams=storage.streams,
-                check=partial(checked_builds, submitted, target.suffix),
+        try:
+            await self._farm.in_thread(
+                partial(
+                    results.store,
+                    self._served.place(job, target),
+                    outputs,
+                    artifacts=storage.artifacts,
+                    streams=storage.streams,
+                    check=partial(checked_builds, submitted, target.suffix),
+                )
             )
-        )
+        except InputError:
+            # Nothing of this job is there.
+            await self._farm.records.write(partial(job_records.set_built_version, job=job, version=before))
+            raise
+
+    def _version_there(self, job: Job, target: Target, outputs: Sequence[results.ArchOutput], version: str) -> str:
+        """
+        The version under which *outputs* are stored already: until 2026-11-30 that was always the submitted one.
+        *version*, if they are not.  `InputError` when the same packages are there with other bytes.  Blocks.
+        """
+        place = partial(results.place_of, self._farm.basedir, job)
+        earlier = [job.built_version] if job.built_version is not None else []
+        for other in (*earlier, target.built_version(job.version)):
+            if place(other) != place(version) and results.are_there(place(other), outputs):
+                return other
+        return version
 
     async def get(self, number: int) -> Job | None:
         return await read_retrying(self._farm.records, partial(job_records.get, id=number), self._farm.clock)

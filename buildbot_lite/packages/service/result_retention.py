@@ -20,7 +20,7 @@ from contextlib import suppress
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import Connection, bindparam, exists, select
+from sqlalchemy import Connection, bindparam, exists, or_, select
 
 from ...storage import schema
 from ...storage.statements import Query
@@ -75,14 +75,19 @@ _NEEDS = Query(
             .join(_arches, _arches.c.build == _builds.c.id)
             .where(_arches.c.job == _jobs.c.id, _builds.c.kept.is_not(None))
         ),
-    ).where(_jobs.c.target == bindparam("target"), _jobs.c.scratch == 0),
+    ).where(
+        _jobs.c.target == bindparam("target"),
+        _jobs.c.scratch == 0,
+        # What was refused before it was stored must not decide about results of other jobs of its version.
+        or_(_jobs.c.state != JobState.FAILED.value, _jobs.c.history.contains(f'"{JobState.REPOWAIT.value}"')),
+    ),
     _need,
 )
 
 
 def needs_of(connection: Connection, target: str) -> list[ResultNeed]:
     """
-    The needs of all jobs of *target* except scratch builds.
+    The needs of all jobs of *target* that may have stored results, except scratch builds.
     """
     return _NEEDS.all(connection, target=target)
 
