@@ -280,6 +280,15 @@ class FarmClient:
         )
 
 
+def command_here(name: str, *arguments: object) -> str:
+    """
+    `FarmClient.command` of the master that the running `FarmCommand` asks; without DIR or --furlfile where none runs.
+    """
+    context = click.get_current_context(silent=True)
+    farm = context.params.get("farm") if context is not None else None
+    return (farm or FarmClient(HERE, "", connect)).command(name, *arguments)
+
+
 class FarmCommand(click.Command):
     """
     A command whose function gets *farm*, a `FarmClient`.

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from .cells import Date, Document, duration, plain
+from .connection import command_here
 from .layout import facts, part, table
 from .two_lines import TwoLines
 
@@ -169,7 +170,7 @@ def _fetching(job: Document) -> str:
     How to get what was built.
     """
     built = any(each["state"] == "done" for each in job["arches"])
-    return f"to fetch them: buildbot-lite package fetch {job['job']}" if built else ""
+    return f"to fetch them: {command_here('package fetch', job['job'])}" if built else ""
 
 
 def _origin(origin: Document | None) -> str:
@@ -180,7 +181,7 @@ def _origin(origin: Document | None) -> str:
 
 
 def _kept_root(job: int, arch: Document) -> str:
-    enter = f"buildbot-lite package shell {job} {arch['architecture']}"
+    enter = command_here("package shell", job, arch["architecture"])
     return f"of {arch['architecture']}, at most until {Date(arch['kept_until'])}: {enter}"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from ..errors import NotFoundError
-from .connection import FarmClient, MasterLink
+from .connection import FarmClient, MasterLink, command_here
 from .download import DownloadedFile
 from .output import show
 from .package_jobs import JobCommand
@@ -57,7 +57,7 @@ async def _files(link: MasterLink, job: int, arches: tuple[str, ...]) -> list[di
     if not of:
         raise NotFoundError(
             f"Job {job} has no files: its builds made none, or they were removed.  See: "
-            f"buildbot-lite package show {job}"
+            f"{command_here('package show', job)}"
         )
     if missing := [each for each in arches if each not in of]:
         raise NotFoundError(f"Job {job} has no files for {missing[0]!r:.100}, but for {', '.join(of)}.")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from ..errors import BuildbotLiteError
 from ..model.display import printable
-from .connection import MasterLink
+from .connection import MasterLink, command_here
 from .job_following import job_follower
 from .output import Document, note
 from .submitted import SubmittedRequest, follow_all
@@ -47,7 +47,7 @@ async def _checked(link: MasterLink, request: int) -> int:
         # The machine's fault; the master tries again.
         note(f"# job {job['job']} waits: {reason}")
     elif state in _CHECKED_NEXT:
-        note(f"# job {job['job']} is still being checked; to see it: buildbot-lite package show {job['job']}")
+        note(f"# job {job['job']} is still being checked; to see it: {command_here('package show', job['job'])}")
     return 0
 
 

@@ -149,7 +149,7 @@ class PackageBuildTests(CommandLineCase):
         outcome = OutcomeMaster([{"job": {"job": 5, "state": "building", "reason": ""}}] * 100)
         built = self.built(outcome)
         self.assertEqual(built.code, 0, built)
-        self.assertIn("# job 5 is still being checked; to see it: buildbot-lite package show 5", built.err)
+        self.assertIn("# job 5 is still being checked; to see it: buildbot-lite package show farm 5", built.err)
         self.assertEqual(outcome.pauses[:6], [0.5, 1.0, 2.0, 4.0, 8.0, 10.0])
         self.assertTrue(600 <= sum(outcome.pauses) < 620, outcome.pauses)
 

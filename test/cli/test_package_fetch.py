@@ -93,6 +93,7 @@ class PackageFetchTests(CommandLineCase):
         self.assertIn("Job 7 has no files for 'arm64', but for amd64.", self.fetch("arm64").err)
         self.has()
         self.assertIn("Job 7 has no files: its builds made none", self.fetch().err)
+        self.assertIn("See: buildbot-lite package show 7 --furlfile t.furl", self.fetch().err)
         self.assertIn(
             "is no number of a job", self.refused("package", "fetch", "x", "--furlfile", "t.furl", code=USAGE)
         )

@@ -78,6 +78,31 @@ class PackageListTests(CommandLineCase):
                 self.assertNotIn("range", said)
 
 
+class PackageShowTests(CommandLineCase):
+    def test_next_commands(self) -> None:
+        """
+        The commands that are told name the same master as the command that tells them.
+        """
+        self.make_farm()
+        arch = {"architecture": "amd64", "state": "done", "reason": "", "kept_until": 100.0}
+        arch |= {"build": 3, "slave": "bot1", "builder": "a", "started": 1.0, "finished": 2.0}
+        more = {"priority": 0, "history": [["waiting", 0.0]]}
+        self.master.answers = {"package-show": {"job": job(7, arches=[arch], **more)}}
+        for words, fetch, shell in (
+            (("farm", "7"), "fetch farm 7", "shell farm 7 amd64"),
+            (
+                ("7", "--furlfile", "farm/private/admin.furl"),
+                "fetch 7 --furlfile farm/private/admin.furl",
+                "shell 7 amd64 --furlfile farm/private/admin.furl",
+            ),
+        ):
+            said = self.command("package", "show", *words)
+            self.assertEqual(said.code, 0, said)
+            told = " ".join(said.out.split())
+            self.assertIn(f"to fetch them: buildbot-lite package {fetch} ", told)
+            self.assertIn(f": buildbot-lite package {shell} ", told)
+
+
 class PackageRebuildTests(CommandLineCase):
     def test_json(self) -> None:
         """
