@@ -426,7 +426,7 @@ class OverlayProgramTests(SynchronousTestCase):
         first = self.beginning("first")
         self.assertEqual(self.line_of(self.entered), "\n")
         second = self.beginning("second")
-        self.assertIn("makes the same base: waiting for it", self.said_first(second))
+        self.assertIn("uses or makes the bases: waiting for it", self.said_first(second))
         os.write(self.telling, b"go\n")
         self.assertEqual((first.wait(60), second.wait(60)), (0, 0))
         self.assertEqual(attempts.read_text(), "\n")
@@ -463,7 +463,7 @@ class OverlayProgramTests(SynchronousTestCase):
         self.begin = [word.replace("LONGEST_WAIT=3500", "LONGEST_WAIT=1") for word in self.begin]
         second = self.beginning("second")
         self.assertIn("waiting for it", self.said_first(second))
-        self.assertIn("has been making the same base for more than", self.said_first(second))
+        self.assertIn("have used or made the bases for more than", self.said_first(second))
         self.assertEqual(second.wait(60), 1)
         other = Overlay("trixie").begin("amd64")[0]
         self.begin = [word.replace("LONGEST_MAKING=3400", "LONGEST_MAKING=1") for word in other]

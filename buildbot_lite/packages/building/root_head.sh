@@ -15,12 +15,13 @@ fail() { # CODE SENTENCE
 # silence after which a command of a build is killed, so that the reason is said.
 LONGEST_MAKING=3400 LONGEST_WAIT=3500
 
-# Hold the lock of BASES as descriptor 9: one build at a time makes, removes or takes a base.
+# Hold the lock of BASES as descriptor 9: one build at a time makes, packs, removes or takes a base.
 lock_bases() { # BASES
     exec 9>"$1/.lock"
     flock --nonblock 9 || {
-        echo "another build on this machine makes the same base: waiting for it" >&2
-        flock --timeout $LONGEST_WAIT 9 || fail $FAILED "Another build on this machine has been making the same base for more than \
-$((LONGEST_WAIT / 60)) minutes: see what its mmdebstrap waits for, or end it."
+        echo "another build on this machine uses or makes the bases: waiting for it" >&2
+        # Several may have had the lock one after another.
+        flock --timeout $LONGEST_WAIT 9 || fail $FAILED "Other builds on this machine have used or made the bases for more than \
+$((LONGEST_WAIT / 60)) minutes: see what they wait for (an mmdebstrap or a tar), and submit again."
     }
 }
