@@ -181,6 +181,27 @@ class ArchitecturesTests(SynchronousTestCase):
         self.assertEqual(plan.skipped["i686"], "BuildArch of the package is i586 i686 noarch, and i586 comes first")
         self.assertEqual(plan.skipped["noarch"], "BuildArch of the package is i586 i686 noarch, and i586 comes first")
 
+    def test_runs_but_not_built(self) -> None:
+        """
+        Promise 9.3: a machine of the target may run what the package is for, and the target does not build it: the
+        reasons say for what the machine makes packages, and, if a noarch package can be made, how.
+        """
+        build = RpmArchitectures(build=("i386",))
+        error = self.assertRaises(InputError, rpm_plan, "h", build, base=["i686", "x86_64"])
+        self.assertEqual(
+            str(error),
+            "h cannot be built at this target: i686: BuildArch of the package is i386, so a machine for i686 makes "
+            "packages for i386; x86_64: BuildArch of the package is i386; i386: the target does not build it.",
+        )
+        build = RpmArchitectures(build=("i386", "noarch"))
+        for base in (["i686"], ["x86_64", "i686"]):
+            error = self.assertRaises(InputError, rpm_plan, "h", build, base=base, optional=["noarch"])
+            self.assertIn(
+                "noarch: BuildArch of the package is i386 noarch, and i386 comes first, which the target does not "
+                "build: let noarch come first; i386: the target does not build it.",
+                str(error),
+            )
+
     @needs("rpmbuild")
     def test_beside_rpmbuild(self) -> None:
         """

@@ -111,8 +111,7 @@ def rpm_plan(
         if NOARCH not in (*base, *optional, *further):
             skipped[NOARCH] = _NOT_HERE
         elif builds or any(_made(arch, declared.build) != NOARCH for arch in on):
-            made = ", ".join(each.architecture for each in builds) or "the target's machines"
-            skipped[NOARCH] = f"BuildArch of the package is {_list(declared.build)}, and {made} comes first"
+            skipped[NOARCH] = f"BuildArch of the package is {_list(declared.build)}, and {_first(builds, on, declared)}"
         elif not on:
             skipped[NOARCH] = f"the package excludes {_list(each for each in base if each != NOARCH)}"
         else:
@@ -125,9 +124,25 @@ def rpm_plan(
 
 def _why_not(arch: str, declared: RpmArchitectures) -> str | None:
     if declared.build and (made := _made(arch, declared.build)) != arch:
-        instead = f", and {made} comes first" if arch in declared.build else ""
+        if arch in declared.build:
+            instead = f", and {made} comes first"
+        elif made in _IX86:
+            instead = f", so a machine for {arch} makes packages for {made}"
+        else:
+            instead = ""
         return f"BuildArch of the package is {_list(declared.build)}{instead}"
     return _excluded(arch, declared)
+
+
+def _first(builds: Sequence[ArchitectureBuild], on: Sequence[str], declared: RpmArchitectures) -> str:
+    """
+    What comes before noarch: the architectures of *builds*, or one that the target does not build, though a machine for
+    one of *on* can run it.
+    """
+    if builds:
+        return f"{', '.join(each.architecture for each in builds)} comes first"
+    made = next(each for each in (_made(arch, declared.build) for arch in on) if each != NOARCH)
+    return f"{made} comes first, which the target does not build: let noarch come first"
 
 
 def _made(arch: str, build: Sequence[str]) -> str:
