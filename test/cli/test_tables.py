@@ -4,12 +4,13 @@ Tables of the master's documents.
 
 import re
 import time
+from types import SimpleNamespace
 from typing import Any
 
 from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.cli import tables
+from buildbot_lite.cli import cells, tables
 
 BUILD = {
     "builder": "hello",
@@ -126,17 +127,19 @@ class TablesTests(SynchronousTestCase):
         """
         Promise 10: the line of a request says why it waits.
         """
+        now = 1_000_000_000.0
+        self.patch(cells, "time", SimpleNamespace(time=lambda: now))
         waiting = {
             "request": 41,
             "builder": "hello",
             "scheduler": "try",
-            "submitted": time.time() - 7260,
+            "submitted": now - 7260,
             "why": {"kind": "paused", "sentence": "bot1 is paused"},
         }
 
         sentence = "hello    try   2 h 1 min                  bot1 is paused"
         self.assertEqual(lines("queue", [waiting])[1], f"   41       {sentence}")
-        placed = {**waiting, "position": 3, "expected_start": time.time() - 1}
+        placed = {**waiting, "position": 3, "expected_start": now - 1}
         self.assertEqual(
             lines("queue", [placed])[1], f"3  41       {sentence}".replace("min                ", "min  now           ")
         )
