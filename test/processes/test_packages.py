@@ -389,6 +389,8 @@ class JobTests(PackagesCase):
         hold.touch()
         words = ["package", "rebuild", "1", "--compare", "--furlfile", str(self._string())]
         client = self.farm.client("buildbot-lite", *words)
+        # Before the command has the number of its job, it has nothing to go on with.
+        until(lambda: "# job 2 builds it again" in client.err, "the command has the number of its job")
         self.until_architecture(2, "building")
         self.farm.master.kill()
         until(lambda: "# lost the connection to the master; the builds continue." in client.err, "the loss is told")
@@ -396,12 +398,10 @@ class JobTests(PackagesCase):
         hold.unlink()
         done = client.wait(within=120.0)
         self.assertEqual((done.code, done.out.count(b"the same, bit for bit")), (0, 2), done)
-        self.assertEqual(done.err.count("lost the connection"), 1, done)
         other.touch()
         done = self.farm.client("buildbot-lite", *words).wait(within=120.0)
         self.assertEqual(done.code, 1, done)
         self.assertIn(f"{self.arch}: different, in equal roots: greet_1.0_{self.arch}.deb".encode(), done.out)
-        self.assertNotIn("lost the connection", done.err)
         self.assertIn(f"diffoscope job-1/{self.arch} job-3/{self.arch}\n", done.err)
         self.assertIn(b"all: the same, bit for bit", done.out)
         fails.touch()
