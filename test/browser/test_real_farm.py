@@ -24,6 +24,63 @@ c["schedulers"] += [
         "", patch=util.PatchParameter())], properties=[util.FileParameter("text", label="Text")]),
 ]
 """
+KINDS = """
+class Computed(util.ChoiceStringParameter):
+    def getChoices(self, master, scheduler, buildername):
+        return [f"of-{buildername}", "of-all"]
+c["schedulers"].append(schedulers.ForceScheduler("kinds", builderNames=["kinds"], buttonName="Build",
+    reason=util.StringParameter("reason", label="Why", required=True), username=util.UserNameParameter("Who"),
+    codebases=[util.CodebaseParameter("", branch=util.ChoiceStringParameter("branch", label="Branch", default="main",
+        choices=["main", "next"], strict=False), revision=None, repository="fixed", project=None)],
+    properties=[
+        util.StringParameter("line", label="Line", default="<i>a</i>", tooltip="One line."),
+        util.TextParameter("text", label="Text", default="a\\n b", tooltip="Some lines."),
+        util.FixedParameter("fixed", default="always"),
+        util.StringParameter("hidden", default="unseen", hide=True),
+        util.IntParameter("number", label="Number", default=3, tooltip="How many."),
+        util.BooleanParameter("flag", label="Flag", default=True, tooltip="Whether."),
+        util.ChoiceStringParameter("one", label="One", choices=["a", "b"], default="b", tooltip="Which."),
+        util.ChoiceStringParameter("some", label="Some", choices=["a", "b", "c"], default=["b"], multiple=True),
+        util.ChoiceStringParameter("open", label="Open", choices=["a"], multiple=True, strict=False),
+        Computed("computed", label="Computed"),
+        util.WorkerChoiceParameter("where", label="Where"),
+        util.InheritBuildParameter("from", label="From"),
+        util.FileParameter("file", label="File"),
+        util.NestedParameter("outer", label="Outer", fields=[
+            util.StringParameter("tag", label="Tag", regex="v[0-9]+$"),
+            util.NestedParameter("inner", label="Inner", fields=[util.IntParameter("n", label="N", default=1)])]),
+        util.AnyPropertyParameter("any"),
+    ]))
+"""
+FIELDS = {
+    # the parameter: its label, its default, the sentence about it, what is given, and the value of the property
+    "username": ("Who", "", "With a mail address, like A U Thor <a@example.org>.", "Ada <a@example.org>", None),
+    "reason": ("Why (needed)", "", "", "try <b>", None),
+    "branch": ("Branch", "main", "", "topic", "topic"),
+    "line": ("Line", "<i>a</i>", "One line.", "<b>&amp; Ж", "<b>&amp; Ж"),
+    "text": ("Text", "a\n b", "Some lines.", "1\n <2>", "1\n <2>"),
+    "number": ("Number", "3", "How many.", "-7", -7),
+    "flag": ("Flag", "true", "Whether.", "false", False),
+    "one": ("One", "b", "Which.", "a", "a"),
+    "some": ("Some", "b", "", "a,c", ["a", "c"]),
+    "open": ("Open", "", "", "a,x", ["a", "x"]),
+    "computed": ("Computed", "of-kinds", "", "of-all", "of-all"),
+    "where": ("Where", "any", "", "bot1", None),
+    "from": ("From", "", "", "", None),
+    "file": ("File", "", "", "content", "content"),
+    "outer.tag": ("Outer: Tag", "", "It must match v[0-9]+$", "v5", None),
+    "outer.inner.n": ("Outer: Inner: N", "1", "", "2", None),
+}
+SHOWN = """
+return [...document.querySelectorAll("form.force [name^='p.']")].map((each) => [each.name.slice(2),
+    each.labels[0].textContent, each.multiple ? [...each.selectedOptions].map((one) => one.value).join() : each.value,
+    document.getElementById(each.getAttribute("aria-describedby"))?.textContent ?? ""]);
+"""
+LINKED = 'return [...document.links].some((each) => each.href.endsWith("/builders/kinds/1"))'
+PROPERTIES = """
+const root = new URL(document.documentElement.dataset.root, location);
+return fetch(new URL("api/v1/builds/kinds/1/properties", root)).then((answer) => answer.json());
+"""
 END_IS_SEEN = """
 const [frame, text] = [".tail", ".tail code"].map((each) => document.querySelector(each).getBoundingClientRect());
 return frame.height < text.height && text.bottom <= frame.bottom;
@@ -62,11 +119,71 @@ class RealFarmTests(BrowserCase):
         """
         cls.farm = Farm("bot1").builder("slow", SCRIPT).builder("endless", "sleep 1000")
         cls.farm.builder("forced", FORCED).config(SCHEDULERS)
+        cls.farm.builder("kinds", "true", submit=None).config(KINDS)
         cls.addClassCleanup(cls.farm.close)
         cls.web, address = web_process_of(cls.farm)
         cls.farm.start()
         cls.web.start()
         return address
+
+    def sign_in(self) -> None:
+        """
+        Enter the pages with the admin's string.
+        """
+        self.browser.open("enter")
+        # Without a line feed at its end, which would be the key Enter.
+        admin = (self.farm.master_directory / "private" / "admin.furl").read_text().replace("\n", "")
+        self.browser.one("input[name=code]").send_keys(admin)
+        self.browser.click("button", "Sign in")
+        self.browser.by_role("button", "Sign out")
+
+    def fill(self, name: str, value: str) -> None:
+        """
+        Type or choose *value* in the field of a parameter; several choices have commas between them.
+        """
+        field = self.browser.one(f"[name='p.{name}']")
+        if field.tag_name != "select":
+            field.clear()
+            field.send_keys(value)
+            return
+        chosen = value.split(",")
+        for option in field.find_elements("tag name", "option"):
+            if option.is_selected() != (option.get_property("value") in chosen) and (
+                field.get_property("multiple") or not option.is_selected()
+            ):
+                option.click()
+
+    def test_all_kinds(self) -> None:
+        """
+        Promise 10.9: the form has a field for each kind of parameter, with its label, default and tooltip; what is
+        wrong is said with the field's full name, and all that was typed is kept; what is right becomes properties.
+        """
+        browser = self.browser
+        self.sign_in()
+        browser.open("builders/kinds/force")
+        shown = [[name, label, default, demand] for name, (label, default, demand, _, _) in FIELDS.items()]
+        self.assertEqual(browser.run(SHOWN), shown)
+        self.assert_sound()
+        for name, (_, _, _, value, _) in FIELDS.items():
+            self.fill(name, value)
+        self.fill("outer.tag", "5")
+        browser.one("textarea[name=more]").send_keys("further=1=2")
+        browser.click("button", "Build")
+        browser.until(lambda: "outer.tag must match" in browser.one("[role=alert]").text, "the mistake is named")
+        typed = [[name, "5" if name == "outer.tag" else value] for name, (_, _, _, value, _) in FIELDS.items()]
+        self.assertEqual([[name, value] for name, _, value, _ in browser.run(SHOWN)], typed)
+        browser.complaints()  # the refusal
+        self.assert_sound()
+
+        self.fill("outer.tag", "v5")
+        browser.click("button", "Build")
+        browser.until(lambda: browser.run(LINKED), "the build is on the page of its builder")
+        found = {name: value for name, (value, _) in browser.run(PROPERTIES)["properties"].items()}
+        wanted: dict[str, object] = {name: value for name, (_, _, _, _, value) in FIELDS.items() if value is not None}
+        wanted |= {"fixed": "always", "hidden": "unseen", "further": "1=2", "owner": "Ada <a@example.org>"}
+        wanted |= {"outer": {"tag": "v5", "inner": {"n": 2}}, "repository": "fixed"}
+        self.assertEqual({name: found.get(name) for name in wanted}, wanted)
+        self.assertEqual({"where", "from", "username", "reason"} & found.keys(), set())
 
     def test_followed(self) -> None:
         """
@@ -110,12 +227,7 @@ class RealFarmTests(BrowserCase):
         parameter.  Promise 10.2: the build that failed is open at the end of its log.
         """
         farm, browser = self.farm, self.browser
-        browser.open("enter")
-        # Without a line feed at its end, which would be the key Enter.
-        admin = (farm.master_directory / "private" / "admin.furl").read_text().replace("\n", "")
-        browser.one("input[name=code]").send_keys(admin)
-        browser.click("button", "Sign in")
-        browser.by_role("button", "Sign out")
+        self.sign_in()
         browser.open("builders/forced/force")
         self.assert_sound()
         (farm.witness / "text").write_text("\n<b>\ttext</b>")
