@@ -2,6 +2,7 @@
 Parameter types of several commands: builds and requests, properties, times.
 """
 
+import os
 import re
 import sys
 import time
@@ -107,9 +108,12 @@ class BuildCommand(FarmCommand):
         return separated(words)
 
     def _begins_with_dir(self, words: list[str]) -> bool:
-        # BUILDER/NUMBER is two arguments in one word.
-        second = BuildName.read(words[1]) if len(words) > 1 else None
-        return super()._begins_with_dir(words) or second is not None
+        if super()._begins_with_dir(words):
+            return True
+        if len(words) < 2 or BuildName.read(words[1]) is None:
+            return False
+        # BUILDER/NUMBER is two arguments in one word; after a build, it is a step or a path that looks like one.
+        return BuildName.read(words[0]) is None or os.path.isdir(words[0])
 
 
 class _Since(click.ParamType[float]):

@@ -411,6 +411,23 @@ class ForceTests(FarmCommandCase):
         named = [(each["builder"], each["number"]) for each in self.master.questions]
         self.assertEqual(named, [("a/b", 3), ("hello", 3), ("hello", 3)])
 
+    def test_names_like_builds(self) -> None:
+        """
+        After a build, a step or a path that looks like another build is what it is there; a directory before a build is
+        DIR, also when it looks like a build.
+        """
+        self.master.answers = {"log": {}}
+        self.write("farms/2/master.cfg", "")
+        self.write("farms/2/private/admin.furl", f"{FURL}\n")
+        self.assertEqual(self.command("log", "farms/2", "hello/12", "compile/2").code, 0)
+        os.makedirs("other/3")
+        self.assertIn("other/3 is not the directory of a master", self.refused("log", "other/3", "hello/12"))
+        os.chdir("farm")
+        self.assertEqual(self.command("log", "hello/12", "compile/2").code, 0)
+        named = [(each["builder"], each["number"], each["step"]) for each in self.master.questions]
+        self.assertEqual(named, [("hello", 12, "compile/2")] * 2)
+        self.assertNotIn("directory of a master", self.refused("artifacts", "fetch", "hello/12", "sub/3"))
+
     def test_no_directory_of_that_name(self) -> None:
         """
         Elsewhere than in a master's directory, the name of a build or a number is not taken for DIR; another word
