@@ -3,6 +3,7 @@ Followed log files: copied while a command writes them.
 """
 
 import os
+import time
 from itertools import pairwise
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -207,8 +208,10 @@ class FollowedLogTests(SynchronousTestCase):
             id = f"a-{seconds:g}"
             # The lines have their times, in hundredths of a second since the machine was started (proc_uptime(5)).
             script = f"for i in $(seq 12); do read up _ </proc/uptime; echo $up >>{id}.log; sleep {seconds / 8}; done"
+            began = time.clock_gettime(time.CLOCK_BOOTTIME)
             outcome = self.client.run(id, Run(script=script, logfiles={"log": f"{id}.log"}, timeout=seconds))
-            times = list(map(float, self.harness.spool(id, "log").split()))
+            ended = time.clock_gettime(time.CLOCK_BOOTTIME)
+            times = [began, *map(float, self.harness.spool(id, "log").split()), ended]
             longest = max(after - before for before, after in pairwise(times))
             return outcome if outcome.succeeded or longest < seconds / 2 else None
 
