@@ -135,7 +135,7 @@ class PackageBuildTests(CommandLineCase):
             ([building, lost, lost, building, refused], 1, "# job 5 failed: evil."),
             ([away], 0, "takes what was built: No master answers."),
             ([building, lost, revoked], 0, "takes what was built: Revoked."),
-            ([NotFoundError("There is no job 0.")], 0, "takes what was built: There is no job 0."),
+            ([NotFoundError("There is no job 0.")], 0, "so no repository takes what was built.  (A Submit"),
         ):
             outcome = OutcomeMaster(answers)
             built = self.built(outcome)
