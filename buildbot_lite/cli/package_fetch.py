@@ -9,9 +9,12 @@ import click
 from ..errors import NotFoundError
 from .connection import FarmClient, MasterLink, command_here
 from .download import DownloadedFile
-from .output import show
+from .output import note, show
 from .package_jobs import JobCommand
 from .package_words import JobNumber
+
+_TAKEN = ("needsign", "pushed", "finished")
+_SAID = {"failed": "failed", "killed": "was killed"}
 
 
 @click.command("fetch", cls=JobCommand, short_help="Fetch the packages of a job.")
@@ -29,7 +32,7 @@ def fetch(
     all architectures, if none is named.
 
     A file is written only if all of it arrived, with the right checksum.  A target's string permits it for the jobs
-    that were submitted with it.
+    that were submitted with it.  Of a job that is not finished, or was refused, a remark says so.
     """
 
     async def work(link: MasterLink) -> None:
@@ -52,7 +55,8 @@ async def _files(link: MasterLink, job: int, arches: tuple[str, ...]) -> list[di
     """
     The files of *job* for *arches*, all of them if there are none; `NotFoundError` if an architecture has none.
     """
-    found: list[dict[str, Any]] = (await link.ask({"ask": "package-files", "job": job}))["files"]
+    answer = await link.ask({"ask": "package-files", "job": job})
+    found: list[dict[str, Any]] = answer["files"]
     of = dict.fromkeys(str(each["architecture"]) for each in found)
     if not of:
         raise NotFoundError(
@@ -61,4 +65,16 @@ async def _files(link: MasterLink, job: int, arches: tuple[str, ...]) -> list[di
         )
     if missing := [each for each in arches if each not in of]:
         raise NotFoundError(f"Job {job} has no files for {missing[0]!r:.100}, but for {', '.join(of)}.")
+    # A master of an earlier version does not tell the state.
+    if remark := _remark(job, str(answer.get("state", _TAKEN[0]))):
+        note(remark)
     return [each for each in found if not arches or each["architecture"] in arches]
+
+
+def _remark(job: int, state: str) -> str:
+    """
+    What to know of files of a job in this *state*; "" if the master has taken all of them.
+    """
+    if state in _TAKEN:
+        return ""
+    return f"# job {job} {_SAID.get(state, 'is not finished')}: what was built may be incomplete, or be refused"

@@ -105,3 +105,22 @@ class PackageFetchTests(CommandLineCase):
         self.assertIn("amd64         a.deb      3  ", self.fetch("--list").out)
         self.assertIn('"sha256"', self.fetch("--json").out)
         self.assertEqual({each.get("follow") for each in self.master.questions}, {None})
+
+    def test_state(self) -> None:
+        """
+        Of a job that failed, was killed or goes on, one sentence says so; nothing is said of one that was taken, nor
+        with a master of an earlier version, which tells no state.
+        """
+        for state, said in (
+            ("failed", "# job 7 failed: what was built may be incomplete, or be refused\n"),
+            ("killed", "# job 7 was killed: what was built may be incomplete, or be refused\n"),
+            ("building", "# job 7 is not finished: what was built may be incomplete, or be refused\n"),
+            ("repowait", "# job 7 is not finished: what was built may be incomplete, or be refused\n"),
+            ("needsign", ""),
+            ("finished", ""),
+            (None, ""),
+        ):
+            told = {} if state is None else {"state": state}
+            self.master.answers = {**self.master.answers, "package-files": {"files": [file("a.deb")], **told}}
+            fetched = self.fetch("--overwrite")
+            self.assertEqual((fetched.code, fetched.out, fetched.err), (0, "./amd64/a.deb\n", said))

@@ -57,6 +57,7 @@ class JobFilesTests(QuestionCase):
         assert own is not None
         files = [DEB, "greet_1.0.buildinfo", "installed.txt"]
         self.assertEqual(self.listed(own), [(arch, name) for arch in ("amd64", "i386") for name in files])
+        self.assertEqual(self.ask("files", own, job=1)["state"], "finished")
         self.assertEqual(self.fetch(own), b"deb")
         self.assertEqual(self.fetch(own, "installed.txt", "i386"), b"")
         for name, architecture, part in (

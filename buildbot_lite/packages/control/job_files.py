@@ -54,7 +54,7 @@ class JobFiles:
 
     async def _list(self, grant: Grant, question: JsonReader) -> Answer:
         job = await self.jobs.permitted_job(grant, question)
-        return {"files": await self.farm.records.read(partial(_files, job=job))}
+        return {"state": job.state.value, "files": await self.farm.records.read(partial(_files, job=job))}
 
     async def _send(self, grant: Grant, question: JsonReader, output: SendWindow) -> Answer:
         job = await self.jobs.permitted_job(grant, question)
