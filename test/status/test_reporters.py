@@ -46,6 +46,7 @@ from buildbot_lite.status.reporters.loop import (
 )
 from buildbot_lite.status.reporters.mail import MailNotifier
 from buildbot_lite.status.reporters.reporter import Outside, Reporter
+from buildbot_lite.status.reporters.reporters import Reporters
 from buildbot_lite.storage import schema
 from buildbot_lite.storage.records import (
     builds,
@@ -986,6 +987,39 @@ class MailTests(ReportersCase):
             )
         )
         self.run_one(Result.FAILURE)
+        self.assertEqual(len(self.stored()), 1)
+
+    def test_stop_while_the_server_is_silent(self) -> None:
+        """
+        A stop ends the connection to a mail server that does not answer; the mail stays.
+        """
+        listening = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listening.close)
+        stopped = Reporters(mock.Mock(), outside=mock.Mock(), clock=Clock(), wall=time.time)
+
+        def stop() -> None:
+            connection, _ = listening.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(b"220 here\r\n")
+                # The client's first word.
+                connection.recv(1000)
+                stopped.stop()
+                connection.recv(1000)
+
+        thread = threading.Thread(target=stop)
+        thread.start()
+        self.addCleanup(thread.join, 60)
+        self.loop(
+            reporters.MailNotifier(
+                "farm@example.org",
+                relayhost="127.0.0.1",
+                smtpPort=listening.getsockname()[1],
+                extraRecipients=["team@example.org"],
+            )
+        )
+        self.run_one(Result.FAILURE)
+        (unsent,) = self.do(outbox_documents.of_reporters)
+        self.assertIn("Connection unexpectedly closed", unsent["failure"])
         self.assertEqual(len(self.stored()), 1)
 
     def test_some_later(self) -> None:

@@ -17,6 +17,7 @@ from .details import FarmFacts
 from .event_reports import KINDS
 from .loop import ReporterLoop
 from .reporter import Outside, Reporter
+from .smtp import cut_off
 
 
 class Reporters:
@@ -50,6 +51,8 @@ class Reporters:
         for loop in self._loops.values():
             loop.stop()
         self._loops.clear()
+        # The process ends only after its threads, and one of them may wait for a mail server.
+        cut_off()
 
     def configure(self, config: MasterConfig) -> None:
         """

@@ -68,6 +68,15 @@ def send(
     return {address: reply for address, reply in refused.items() if address not in for_good}
 
 
+def cut_off() -> None:
+    """
+    End all connections to mail servers that this process has, also in the midst of a mail: their `send` raises
+    `NotSentError`.  One that is not made yet, or not encrypted yet, goes on for at most `TIMEOUT`.
+    """
+    for client in tuple(_running):
+        client.cut()
+
+
 class _CutOff:
     """
     A client of smtplib's whose connection ends after `LONGEST_SENDING`, whatever it waits for.
@@ -77,27 +86,38 @@ class _CutOff:
 
     def __init__(self, *args: Any, **named: Any) -> None:
         self.sock = None
-        self._timer = threading.Timer(LONGEST_SENDING, self._cut)
+        self._timer = threading.Timer(LONGEST_SENDING, self.cut)
         self._timer.daemon = True
         self._timer.start()
+        _running.add(self)
         try:
             super().__init__(*args, **named)
         except BaseException:
-            self._timer.cancel()
+            self._forget()
             raise
 
     def close(self) -> None:
         """
         Close the connection.
         """
-        self._timer.cancel()
+        self._forget()
         super().close()  # type: ignore[misc]  # of smtplib's class, beside this one
 
-    def _cut(self) -> None:
+    def _forget(self) -> None:
+        self._timer.cancel()
+        _running.discard(self)
+
+    def cut(self) -> None:
+        """
+        End the connection, whatever waits for it.
+        """
         if (connection := self.sock) is not None:
             # A thread that is blocked in a read gets end-of-file.
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+
+
+_running: set[_CutOff] = set()
 
 
 class _Smtp(_CutOff, smtplib.SMTP):
