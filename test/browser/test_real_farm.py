@@ -178,6 +178,9 @@ class RealFarmTests(BrowserCase):
         self.fill("outer.tag", "v5")
         browser.click("button", "Build")
         browser.until(lambda: browser.run(LINKED), "the build is on the page of its builder")
+        browser.open("builders/kinds/1")
+        # It has its properties some time after its number.
+        browser.until(lambda: "succeeded" in browser.text, "the build has ended")
         found = {name: value for name, (value, _) in browser.run(PROPERTIES)["properties"].items()}
         wanted: dict[str, object] = {name: value for name, (_, _, _, _, value) in FIELDS.items() if value is not None}
         wanted |= {"fixed": "always", "hidden": "unseen", "further": "1=2", "owner": "Ada <a@example.org>"}
