@@ -73,6 +73,20 @@ class BodyRoomTests(SynchronousTestCase):
         self.assertTrue(self.room.grow(self.body("newcomer", 0, Occupant.at("192.0.2.2")), 10))
         self.assertEqual(self.cut, ["other"])
 
+    def test_one_each(self) -> None:
+        """
+        Where each may have one that is complete, the second is released, and others find room.
+        """
+        self.room.one_each = True
+        first, second = self.body("first", 40, FLOODER), self.body("second", 40, FLOODER)
+        self.assertTrue(self.room.complete(first))
+        self.assertFalse(self.room.complete(second))
+        self.assertEqual((self.room.held, self.room.coming), (40, 0))
+        self.assertTrue(self.room.complete(self.body("other", 60, OTHER)))
+        self.room.release(first)
+        self.assertTrue(self.room.complete(self.body("third", 40, FLOODER)))
+        self.assertEqual(self.cut, [])
+
     def test_holders(self) -> None:
         """
         Holders of strings keep up to half of the room whatever strangers send, and the other way round.

@@ -4,7 +4,7 @@ Who may do what on the pages.
 
 import gc
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,18 +16,24 @@ from twisted.python.failure import Failure
 from buildbot_lite.errors import (
     BuildbotLiteError,
     InputError,
+    NoAnswerError,
     NotFoundError,
     PropertyError,
     RefusedError,
     RevokedError,
 )
 from buildbot_lite.model.input_kinds import LARGEST_TEXT
+from buildbot_lite.web.dispatcher import Pages
+from buildbot_lite.web.farm.live import Document
 from buildbot_lite.web.farm.master_watch import FarmChange
 from buildbot_lite.web.holders import sessions, string_checks
 from buildbot_lite.web.holders.session_cookie import COOKIE
 from buildbot_lite.web.holders.sessions import CHECKED_FOR, LONGEST, MOST_OF_ONE
 from buildbot_lite.web.holders.string_checks import AT_ONCE, IN_A_ROW, MOST_WAITING, PER_SECOND, REFUSED_FOR
-from buildbot_lite.web.serving.site import LARGEST_FORM
+from buildbot_lite.web.root import SiteRoot
+from buildbot_lite.web.routes import ROUTES
+from buildbot_lite.web.serving.policy import WebPolicy
+from buildbot_lite.web.serving.site import LARGEST_FORM, make_factory
 
 from .pages_case import CONTROL, OWN, TUB, PagesCase, Received, received
 
@@ -430,6 +436,53 @@ class ForceTests(SessionCase):
         for each in self.connections:
             each.connectionLost(Failure(ConnectionDone()))
         self.assertEqual([room.held for room in (self.factory.forced, self.factory.forms)], [0, 0])
+
+    def test_large_of_one(self) -> None:
+        """
+        Promise 10.9: while the large forms of one are answered, others force builds, with small forms and large ones.
+        """
+        waiting: list[Deferred[Document]] = []
+        ask = self.sessions._ask
+
+        def slow(furl: str, question: Document) -> Awaitable[Document]:
+            if len(waiting) < 2 and question["ask"] == "force-forms":
+                waiting.append(Deferred())
+                return waiting[-1]
+            return ask(furl, question)
+
+        self.patch(self.sessions, "_ask", slow)
+        policy = WebPolicy.of({"url": "https://farm.example/", "proxies": ["127.0.0.1"]}, "127.0.0.1")
+        pages = Pages(self.view, ROUTES)
+        root = SiteRoot(pages.resource(), None, lambda: policy, pages.takes_large_form)
+        self.factory = make_factory(root, self.clock)
+        self.factory.doStart()
+        entered = received(self._sent("/enter", urlencode({"code": "a-code"}), "192.0.2.1").value())
+        self.cookie = {"Cookie": entered.headers["set-cookie"].partition(";")[0]}
+        large = urlencode({"scheduler": "force", "p.text": "x" * LARGEST_TEXT, "p.reason": "д" * 200})
+        small = urlencode({"scheduler": "force", "p.text": "x", "p.reason": "try"})
+        answers = [self._sent("/builders/linux/force", body, "192.0.2.1") for body in (large, small, large)]
+        self.assertEqual([len(each.value()) for each in answers[:2]], [0, 0])
+        self.assertEqual(received(answers[2].value()).status, 503)
+        for body in (small, large):
+            self.assertEqual(received(self._sent("/builders/linux/force", body, "192.0.2.2").value()).status, 303)
+        self.assertLessEqual(self.factory.forms.held, LARGEST_FORM)
+        self.assertLess(self.factory.forced.held, 2 * LARGEST_TEXT)
+        for each in waiting:
+            each.errback(NoAnswerError("The master does not answer."))
+
+    def _sent(self, path: str, body: str, address: str) -> StringTransport:
+        """
+        The connection of a browser at *address* that sends the form *body* to *path*.
+        """
+        sent = {
+            "Host": "farm.example",
+            "X-Forwarded-For": address,
+            "X-Forwarded-Proto": "https",
+            "Content-Length": str(len(body)),
+            **self.cookie,
+        }
+        head = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
+        return self.send(f"POST {path} HTTP/1.1\r\n{head}\r\n{body}".encode())
 
     def test_large_of_others(self) -> None:
         """

@@ -32,10 +32,11 @@ class BodyRoom:
     """
     Room for at most *most* bytes of bodies.  A body for which there is none displaces that which has been coming in for
     longest, of whoever holds the most: who sends slowly, or never ends, does not keep the others out, and a flood
-    displaces itself.
+    displaces itself.  *one_each*: of each occupant, one complete body is held at a time.
     """
 
     most: int
+    one_each: bool = False
     held: int = 0
     # Of each occupant: what can be displaced, the oldest first, and the bytes of all of theirs.
     _coming: dict[Occupant, dict[HeldBody, None]] = field(factory=dict)
@@ -116,10 +117,19 @@ class BodyRoom:
         self._add(body, size - body.size)
         return True
 
-    def complete(self, body: HeldBody) -> None:
+    def complete(self, body: HeldBody) -> bool:
         """
-        *body* is here, and is not displaced while its request is answered.
+        *body* is here, and is not displaced while its request is answered.  False, and it is released, if its occupant
+        may have no more that are complete.
         """
+        coming = sum(each.size for each in self._coming.get(body.occupant, ()))
+        if self.one_each and coming < self._sizes.get(body.occupant, 0):
+            self.release(body)
+            return False
+        self._is_here(body)
+        return True
+
+    def _is_here(self, body: HeldBody) -> None:
         of_one = self._coming.get(body.occupant, {})
         of_one.pop(body, None)
         if not of_one:
@@ -129,5 +139,5 @@ class BodyRoom:
         """
         *body* is not needed any more.
         """
-        self.complete(body)
+        self._is_here(body)
         self._add(body, -body.size)

@@ -5,7 +5,9 @@ An HTTP server with bounds, by twisted.web.
   forces a build, from who may do that, up to `LARGEST_FORCED`; the rest is discarded as it comes, so that the client
   reads why it is refused; far beyond that the connection is cut.  All bodies together have at most `MOST_OF_FORMS`,
   `MOST_OF_HOOKS` and `MOST_OF_FORCED` bytes: of too many, the connection with the oldest that is not complete is cut,
-  of the visitor who holds the most bytes; a request for which there still is no room is answered with 503.
+  of the visitor who holds the most bytes; a request for which there still is no room is answered with 503.  A form
+  that forces a build counts as any other until it is larger than those, and one larger one of a visitor is answered at
+  a time.
 - Heads, and requests that are sent before the one before is answered, have at most `MOST_OF_HEADS` bytes beyond the
   `SMALL_HEAD` of each connection: of too many, the connection that has the oldest of them is cut, of the visitor who
   has the most bytes.
@@ -82,6 +84,7 @@ class BoundedRequest(Request):
     _crowded = False
     _largest = LARGEST_FORM
     _room: BodyRoom | None = None
+    _larger_room: BodyRoom | None = None
     channel: Any
     visitor: WebVisitor
     """Who asks; set when the head is complete."""
@@ -101,24 +104,41 @@ class BoundedRequest(Request):
         if path.startswith(HOOKS):
             self._largest = LARGEST_BODY
             self._room = connection.factory.hooks.begin(self._held)
-        elif connection.factory.root.takes_large_form(self, path):
+            return
+        self._room = connection.factory.forms.begin(self._held)
+        if connection.factory.root.takes_large_form(self, path):
             self._largest = LARGEST_FORCED
-            self._room = connection.factory.forced.begin(self._held)
-        else:
-            self._room = connection.factory.forms.begin(self._held)
+            self._larger_room = connection.factory.forced
 
     def handleContentChunk(self, data: bytes) -> None:
         self._received += len(data)
         if self._received <= self._largest and not self._crowded:
-            if self._room is not None and self._room.grow(self._held, len(data)):
+            if self._has_room(len(data)):
                 self._body.write(data)
                 return
             self._crowded = True
         self._release()
-        self._body.seek(0)
-        self._body.truncate()
+        self._discard()
         if self._received > LARGEST_READ:
             self.channel.transport.abortConnection()
+
+    def _has_room(self, count: int) -> bool:
+        """
+        Whether there is room for *count* more bytes; the body is moved to the room of large forms when it is one.
+        """
+        room, larger = self._room, self._larger_room
+        if room is None:
+            return False
+        if larger is not None and self._received > LARGEST_FORM:
+            room.release(self._held)
+            room = self._room = larger.begin(self._held)
+            self._larger_room = None
+            count = self._received
+        return room.grow(self._held, count)
+
+    def _discard(self) -> None:
+        self._body.seek(0)
+        self._body.truncate()
 
     def _release(self) -> None:
         # A request whose head never was complete has no room.
@@ -127,8 +147,10 @@ class BoundedRequest(Request):
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:  # noqa: N802 - Twisted's
         self.channel.transport.answering()
-        if self._room is not None:
-            self._room.complete(self._held)
+        room = None if self._crowded or self._received > self._largest else self._room
+        if room is not None and not room.complete(self._held):
+            self._crowded = True
+            self._discard()
         super().requestReceived(command, origin_form(path)[1], version)  # type: ignore[no-untyped-call]  # Twisted's
 
     def process(self) -> None:
@@ -397,7 +419,7 @@ class _BoundedConnections(WrappingFactory):
         self.root = root
         self.forms = BodyRoom(MOST_OF_FORMS)
         self.hooks = BodyRoom(MOST_OF_HOOKS)
-        self.forced = BodyRoom(MOST_OF_FORCED)
+        self.forced = BodyRoom(MOST_OF_FORCED, one_each=True)
         self.heads = BodyRoom(MOST_OF_HEADS)
         self.unread = BodyRoom(MOST_UNREAD)
         self.places = FairPlaces(MOST_CONNECTIONS)
