@@ -13,10 +13,11 @@ from buildbot_lite.web.serving.policy import WebPolicy
 from buildbot_lite.web.serving.site import make_factory
 from buildbot_lite.wire.certificate import fingerprint, new_certificate
 
-from .pages_case import OWN
+from .pages_case import CONTROL, OWN
 from .test_sessions import SessionCase
 
 PROXY = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "https"}
+OURS = {"Origin": "https://farm.example"}
 BY_TLS = {**PROXY, "Host": "farm.example"}
 
 
@@ -51,6 +52,8 @@ class SessionCookieTests(SessionCase):
             ("https://farm.example/ci/", BY_TLS, f"__Secure-{name}={plain}; Secure"),
             ("https://farm.example/", {**PROXY, "Host": "192.0.2.7"}, f"__Secure-{name}={plain}; Secure"),
             ("", {**PROXY, "Host": "192.0.2.7"}, f"__Secure-{name}={plain}; Secure"),
+            # As nginx asks unless it is told to pass on the Host of its client.
+            ("https://farm.example/", {**PROXY, "Host": "127.0.0.1:8010", **OURS}, f"__Secure-{name}={plain}; Secure"),
             ("https://farm.example/", {}, f"{name}={plain}"),
         ):
             with self.subTest(url=url, headers=headers):
@@ -65,6 +68,31 @@ class SessionCookieTests(SessionCase):
                 self.assertEqual(attributes[0], attributes[1])
                 self.assertIn("; Max-Age=0;", left)
                 self.assertEqual(self.cancelled(sent).status, 401)
+
+    def test_many(self) -> None:
+        """
+        Promise 10.7: no number of other cookies of its name hides a session.
+        """
+        cookie = self.cookie().partition(";")[0]
+        others = "; ".join(f"{COOKIE}={number:043}" for number in range(200))
+        self.assertEqual(self.cancelled({"Cookie": f"{others}; {cookie}"}).status, 303)
+
+    def test_of_several(self) -> None:
+        """
+        Promise 10.7: a browser with sessions of several holders, of which another site may have added one, acts as none
+        of them, until it signs in again; two sessions of one holder do not matter.
+        """
+        other = CONTROL.replace("control", "other")
+        self.holders.grants[other] = {**self.holders.grants[CONTROL], "label": "Mallory"}
+        mine, again = (self.cookie().partition(";")[0] for _ in range(2))
+        self.assertEqual(self.cancelled({"Cookie": f"{again}; {mine}"}).status, 303)
+        for code in ("a-code-of-the-admin", CONTROL):
+            added = self.post("/enter", {"code": other}).headers["set-cookie"].partition(";")[0]
+            for both in (f"{added}; {mine}", f"{mine}; {added}"):
+                self.assertEqual(self.cancelled({"Cookie": both}).status, 401)
+            answer = self.post("/enter", {"code": code}, {"Cookie": f"{added}; {mine}"})
+            mine = answer.headers["set-cookie"].partition(";")[0]
+            self.assertEqual(self.cancelled({"Cookie": f"{added}; {mine}"}).status, 303)
 
     def test_plain(self) -> None:
         """

@@ -6,18 +6,14 @@ farms on one host would end each other's sessions.  Over TLS it has a prefix wit
 there, and with ``__Host-`` from this very host alone (draft-ietf-httpbis-rfc6265bis, 4.1.3).
 """
 
-from itertools import islice
-
 from attrs import frozen
 
 from ..page_request import PageRequest
-from ..serving.policy import is_loopback_name
 
 COOKIE = "farm-session"
 DIGITS = 10
 """Of a digest, in its name."""
 _LENGTHS = range(8, 200)
-_MOST = 10
 
 
 @frozen
@@ -45,11 +41,12 @@ class SessionCookie:
     def values(self, asked: PageRequest) -> list[str]:
         """
         What may be ours among the cookies of *asked*, that of the longest path first (RFC 6265, 5.4): pages above this
-        path may have one of the same name, and other programs have others, of any form.
+        path may have one of the same name, and other programs have others, of any form.  All are looked at, so that no
+        number of them hides ours; the head of a request is bounded.
         """
         name = f"{_prefix(asked)}{self._name}"
         pairs = (each.strip().partition("=") for each in asked.headers.get("cookie", "").split(";"))
-        return list(islice((value for of, _, value in pairs if of == name and len(value) in _LENGTHS), _MOST))
+        return [value for of, _, value in pairs if of == name and len(value) in _LENGTHS]
 
     @property
     def _name(self) -> str:
@@ -61,10 +58,11 @@ _OF_HOST, _OF_TLS = "__Host-", "__Secure-"
 
 def _prefix(asked: PageRequest) -> str:
     """
-    Of names of cookies of the site that is *asked*; "" on the machine itself, where there is no TLS.
+    Of names of cookies of the site that is *asked*; "" on the machine itself, where there is no TLS.  Its name does not
+    tell that: a proxy may ask for us by a name of its own.
     """
     visitor = asked.visitor
-    if is_loopback_name(visitor.host):
+    if not visitor.tls:
         return ""
     # Whether a proxy has the pages below a path, only c['buildbotURL'] says.
     return _OF_HOST if visitor.is_at_root else _OF_TLS

@@ -99,7 +99,7 @@ class Sessions:
 
     def close(self, asked: PageRequest) -> None:
         """
-        End the session of the cookie in *asked*.
+        End the sessions of the cookies in *asked*.
         """
         for value in self.cookie.values(asked):
             self.forget(value)
@@ -125,10 +125,12 @@ class Sessions:
 
     def holder_of_session(self, asked: PageRequest) -> Holder | None:
         """
-        Whose cookie comes with *asked*; None: nobody's.
+        Whose cookie comes with *asked*; None: nobody's, or those of several: another site of the same domain can add
+        one of its own session, and nobody shall act as somebody else unawares.
         """
         found = (self._kept(self._sessions, digest(value)) for value in self.cookie.values(asked))
-        return next((each for each in found if each is not None), None)
+        holders = {each.furl: each for each in found if each is not None}
+        return next(iter(holders.values())) if len(holders) == 1 else None
 
     def ask(self, holder: Holder, question: Document) -> Awaitable[Document]:
         """

@@ -38,6 +38,8 @@ async def enter(view: FarmView, asked: PageRequest) -> Reply | Streamed:
         return await _exchanged(view, asked, code)
     # Somebody who pastes a file of ours pastes its comment, too.
     value, holder = await _opened(view, asked, f"{scheme}{of_string}")
+    # One that stays beside the new one, with another path, would make it void.
+    view.sessions.close(asked)
     return sent_to("./", {"set-cookie": view.sessions.cookie.set(asked, value, view.sessions.left(holder))})
 
 
@@ -68,6 +70,7 @@ async def _exchanged(view: FarmView, asked: PageRequest, code: str) -> Streamed:
     async def write(http: Any) -> None:
         http.finish()
         exchanges.written(code)
+        sessions.close(asked)
 
     headers = {"set-cookie": sessions.cookie.set(asked, value, sessions.left(holder)), **_TO_THE_FARM}
     return Streamed(write, HTTPStatus.SEE_OTHER, headers=headers, close=close)

@@ -69,6 +69,7 @@ class WebVisitor:
     port; "" if it named none.  *secure*: whether nobody between can read along: TLS, or the same machine.  *behind*:
     its address as a proxy of this machine tells it that is not named, or anybody: only who counts together may depend
     on it.  *asked*: the value of ``Host``, with its port.  *url*: of the farm's pages, "" if it is not configured.
+    *tls*: whether a named proxy says that it came by TLS.
     """
 
     address: str
@@ -77,6 +78,7 @@ class WebVisitor:
     behind: str = field(default="", eq=False)
     asked: str = field(default="", eq=False)
     url: str = field(default="", eq=False)
+    tls: bool = field(default=False, eq=False)
 
     @property
     def occupant(self) -> Occupant:
@@ -151,7 +153,7 @@ class WebPolicy:
         name = host.strip().lower() if "@" in host else host_name(host)
         # What an unnamed proxy passes on comes from elsewhere, although the proxy is on this machine.
         local = address is not None and address.is_loopback and not forwarded and (not name or is_loopback_name(name))
-        return WebVisitor("" if address is None else str(address), name, tls or local, behind, host, self.url)
+        return WebVisitor("" if address is None else str(address), name, tls or local, behind, host, self.url, tls)
 
     def why_refused(self, visitor: WebVisitor) -> str | None:
         """
