@@ -642,6 +642,28 @@ class BearerTests(SessionCase):
         self.clock.pump([1.0] * int(string_checks.LONGEST + 1))
         self.assertIn(b"does not answer", flood[1].value())
 
+    def test_codes_of_gone(self) -> None:
+        """
+        Promise 10.7: who brings made-up codes and hangs up, again and again, has no more of them asked about at a time.
+        """
+        asking: list[Deferred[Any]] = []
+        other = self.master.ask
+
+        def ask(question: Mapping[str, Any]) -> Deferred[Any]:
+            if question["ask"] != "redeem":
+                return other(question)
+            asking.append(Deferred())
+            return asking[-1]
+
+        self.patch(self.master, "ask", ask)
+        for number in range(AT_ONCE):
+            self.send(ENTERING.format(number).encode())
+            self.connections[-1].connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(len(asking), AT_ONCE // 2)
+        asking[0].errback(RefusedError("wrong"))
+        self.send(ENTERING.format(AT_ONCE).encode())
+        self.assertEqual(len(asking), AT_ONCE // 2 + 1)
+
     def test_known_first(self) -> None:
         """
         The holder of a string that was good does not wait for those that are made up, for as long as the master takes;

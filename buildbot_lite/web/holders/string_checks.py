@@ -20,7 +20,7 @@ from typing import NoReturn, TypeVar
 from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 
-from ...deferreds import SharedWork
+from ...deferreds import SharedWork, shielded
 from ...errors import BuildbotLiteError, DefectError, NoAnswerError, RefusedError
 from ...wire.furl import Furl
 from ..farm.live import Document
@@ -78,7 +78,8 @@ class StringChecks:
     def in_turn(self, address: str, ask: Callable[[], Deferred[T]]) -> Deferred[T]:
         """
         The answer to what *ask* asks, when it is the turn of who comes from *address*: so are one-time codes redeemed,
-        which anybody may make up.  `NoAnswerError` as for `answer`.
+        which anybody may make up.  `NoAnswerError` as for `answer`.  Who hangs up in their turn keeps it until there is
+        the answer.
         """
         return Deferred.fromCoroutine(self._in_turn(Occupant.at(address), lambda: self._bounded(ask())))
 
@@ -110,6 +111,10 @@ class StringChecks:
 
     async def _in_turn(self, occupant: Occupant, ask: Callable[[], Deferred[T]]) -> T:
         await self._turns.begin(occupant)
+        # Not ended when its client hangs up: the master is being asked.
+        return await shielded(self._in_begun(occupant, ask))
+
+    async def _in_begun(self, occupant: Occupant, ask: Callable[[], Deferred[T]]) -> T:
         try:
             return await ask()
         finally:
