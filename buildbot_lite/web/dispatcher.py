@@ -18,7 +18,7 @@ from attrs import evolve
 from klein import Klein
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.web.resource import IResource
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import IntegerConverter, RequestRedirect
 
 from ..errors import BuildbotLiteError, NeedsHolderError, NoAnswerError, NotFoundError, RefusedError
@@ -198,7 +198,7 @@ class Pages:
 
         async def make(turn: HeldTurn | None) -> Reply | Streamed:
             if _is_of_directory(route, asked):
-                return without_slashes(asked)
+                return _to_page(asked)
             in_turn = evolve(asked, turn=turn)
             if turn is not None and asked.method in {"GET", "HEAD"}:
                 # Each page shows something of it, and waits for it now, when it has read nothing yet.
@@ -226,7 +226,9 @@ class Pages:
         asked = _asked(request)
         if isinstance(error, RequestRedirect):
             # werkzeug's own address would begin with a slash, and leave the path of a proxy.
-            return _headed(request, PreparedReply(without_slashes(asked)))
+            with suppress(NotFoundError):
+                return _headed(request, PreparedReply(_to_page(asked)))
+            error = NotFound()
         status = error.code or 404
         sentence = "This address takes no such request." if status == 405 else _NOTHING
         if status == 404 and asked.is_of_program:
@@ -244,6 +246,17 @@ def _is_of_directory(route: Route, asked: PageRequest) -> bool:
     """
     is_shown = asked.method in {"GET", "HEAD"} and not route.ends_in_slash and not route.rule.endswith("/")
     return is_shown and asked.path.endswith("/")
+
+
+def _to_page(asked: PageRequest) -> Reply:
+    """
+    The answer that leads to the address without the slashes that are too many.  `NotFoundError` if it has none: one
+    that is written ``%2F`` is part of a name.
+    """
+    reply = without_slashes(asked)
+    if reply.headers["location"] == f"{asked.root}{asked.address.removeprefix('/')}":
+        raise NotFoundError(_NOTHING)
+    return reply
 
 
 def _kept_as(asked: PageRequest) -> str:

@@ -97,6 +97,14 @@ class ParentsTests(PagesCase):
             self.assertEqual(self.led(path), page, path)
             self.assertEqual(self.led(path, "/ci"), f"/ci{page}", path)
 
+    def test_slashes_of_names(self) -> None:
+        """
+        A slash that is written %2F is never left out: where it belongs to no name there is nothing, and not an address
+        that leads to itself.
+        """
+        for path in ("/builders/%2Fx", "/builders/a%2F%2Fb", "/builders/%2F", "/builders/%2Fx?a=b"):
+            self.assertEqual(self.get(path).status, 404, path)
+
     def test_unknown(self) -> None:
         """
         What is at no address is said, to a program with where to look.
