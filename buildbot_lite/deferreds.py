@@ -68,6 +68,8 @@ class OneShot(Generic[T]):
         """
         if self._result is None:
             self._result = (result,)
+            # It may know this event, and would keep its result until the garbage collector comes.
+            self._unawaited = lambda: None
             waiters, self._waiters = self._waiters, []
             for waiter in waiters:
                 # Not cancelled by a callback of an earlier one.
