@@ -2,6 +2,7 @@
 Lines of logs as a terminal shows them.
 """
 
+import math
 import re
 from html.parser import HTMLParser
 
@@ -324,12 +325,11 @@ class TerminalTests(SynchronousTestCase):
     @given(st.integers(0, 255), st.integers(0, 255), st.integers(0, 255))
     def test_nearest_colours(self, red: int, green: int, blue: int) -> None:
         """
-        A colour of 24 bits is shown by one of the palette that is not far from it; one of the palette by itself.
+        A colour of 24 bits is shown by the one of the palette that is nearest to it; one of the palette by itself.
         """
+        wanted = (red, green, blue)
         index = nearest(red, green, blue)
-        self.assertTrue(16 <= index <= 255)
-        for wanted, got in zip((red, green, blue), palette(index), strict=True):
-            self.assertLessEqual(abs(wanted - got), 48)
+        self.assertEqual(math.dist(palette(index), wanted), min(math.dist(palette(n), wanted) for n in range(16, 256)))
         self.assertEqual(palette(nearest(*palette(index))), palette(index))
 
     def test_sequences_cost_little(self) -> None:
