@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.control.rights import MAY_LOOK
 from buildbot_lite.master.builds.reactor_lag import INTERVAL, WINDOW, ReactorLag
-from buildbot_lite.master.scheduling import queue as queue_module
+from buildbot_lite.master.scheduling import builder_queue
 from buildbot_lite.model.histogram import Histogram
 from buildbot_lite.status.slave_documents import STATES
 
@@ -65,7 +65,7 @@ class MetricsTests(AdminDeskCase):
             self.harness.submit(priority=priority)
             self.harness.settle(seconds)
         oldest = [self.ask("metrics")["queue"]["b"]["oldest_wait"]]
-        self.patch(queue_module, "MOST_PRIORITIES", 1)
+        self.patch(builder_queue, "MOST_PRIORITIES", 1)
         oldest.append(self.ask("metrics")["queue"]["b"]["oldest_wait"])
         self.assertEqual(oldest, [50.0, 40.0])
 

@@ -232,7 +232,7 @@ class PlaceholderTests(SynchronousTestCase):
         )
         self.assertEqual(
             [str(mistake)[:46] for mistake in found],
-            ["master.cfg:6: BuildSlave has no argument 'frob", "master.cfg:7: BuildSlave 'bot2': max_builds mu"],
+            ["master.cfg:6: BuildSlave has no argument 'frob", "master.cfg:7: Mine 'bot2': max_builds must be "],
         )
 
     def test_steps_of_0_7(self) -> None:
