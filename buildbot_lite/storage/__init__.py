@@ -20,6 +20,7 @@ Persistent state: files, the database, and the records in it.
 ``schema``              the tables; ``upgrading`` and ``migrations`` convert older ones
 ``moving``              moving the database from the place where 0.1.0 had it
 ``statements``          SQL that is compiled once
+``reading``             queries of another process; ``read_limit``: the limits of each transaction
 ``records``             queries and changes, one module for each table
 ``writer``              the thread that changes the database, with many changes to a transaction; ``batch_meter``: how
                         long these take

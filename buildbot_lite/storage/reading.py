@@ -5,11 +5,11 @@ Reading the farm's database from another process than the master's.
 
     reactor             reading threads                    the file, opened with mode=ro
     read(a), read(b) ──►  BEGIN a ROLLBACK                 the master commits meanwhile
-                          '── interrupted after `LONGEST_READ`
+                          '── refused after `LONGEST_READ`, wherever it is (`read_limit`)
 
 The file is opened with ``mode=ro``: nothing is created, migrated or locked for writing.  A reader that stays in a
 transaction keeps the write-ahead log from being reused (one grew to 124 MB in a trial), so each has a time limit, and
-no transaction lasts while its answer is sent.
+no transaction lasts while its answer is made or sent: a query returns rows, of which its caller makes documents.
 
 A database of another schema is not read: the master upgrades it when it starts, and until then this waits.
 
@@ -36,6 +36,7 @@ from twisted.python.failure import Failure
 
 from ..errors import ReadTooLongError, RecordsClosedError, RecordsFailingError, StorageError
 from .database import prepare_reading
+from .read_limit import LimitedConnection, ReadLimit
 from .upgrading import is_current
 from .writer import ReactorThread
 
@@ -110,7 +111,7 @@ def open_for_reading(path: str, *, immutable: bool = False) -> Engine:
     engine = create_engine(
         "sqlite://",
         poolclass=NullPool,
-        creator=lambda: sqlite3.connect(address, uri=True, check_same_thread=False),
+        creator=lambda: sqlite3.connect(address, uri=True, check_same_thread=False, factory=LimitedConnection),
     )
     prepare_reading(engine)
     try:
@@ -235,20 +236,20 @@ class ReadOnlyRecords:
 
     def _answer_once(self, connection: Connection, query: Callable[[Connection], Any]) -> Any:
         driver: Any = connection.connection.driver_connection
-        end = time.monotonic() + self._longest
-        driver.set_progress_handler(lambda: time.monotonic() > end, _STRIDE)
+        limit = ReadLimit.from_now(lambda: time.monotonic(), self._longest)  # noqa: PLW0108 - tests replace the module
+        driver.set_progress_handler(lambda: limit.is_over, _STRIDE)
+        driver.limit = limit
         try:
             connection.begin()
             return query(connection)
         except (DBAPIError, sqlite3.Error) as error:
-            if time.monotonic() > end:
-                raise ReadTooLongError(
-                    f"This takes longer than {self._longest * 1000:.0f} ms to find.  Ask for less, or try again."
-                ) from None
+            if limit.is_over:
+                raise limit.too_long() from None
             cause = error.orig if isinstance(error, DBAPIError) else error
             if getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
                 raise  # the statement is wrong, and the database right
             raise StorageError(f"The farm's database cannot be read: {cause}.") from None
         finally:
+            driver.limit = None
             connection.rollback()
             driver.set_progress_handler(None, 0)

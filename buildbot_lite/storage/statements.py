@@ -19,6 +19,8 @@ from sqlalchemy import ClauseElement, Connection, Insert, Select, Table, bindpar
 from sqlalchemy.engine.interfaces import DBAPICursor, Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from .read_limit import PIECE
+
 T = TypeVar("T")
 
 # `json.dumps` would make one for each document.
@@ -111,8 +113,14 @@ class Query(Statement, Generic[T]):
         """
         The results for all rows.
         """
-        make = self._make
-        return [make(*row) for row in self.run(connection, **values).fetchall()]
+        make, cursor = self._make, self.run(connection, **values)
+        rows = cursor.fetchmany(PIECE)
+        made = [make(*row) for row in rows]
+        # In pieces, so that a cursor with a limit can look at it between them.
+        while len(rows) == PIECE:
+            rows = cursor.fetchmany(PIECE)
+            made += [make(*row) for row in rows]
+        return made
 
     def first(self, connection: Connection, **values: float | str | None) -> T | None:
         """

@@ -13,15 +13,17 @@ from threading import Event
 from types import SimpleNamespace
 from typing import Any, cast
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, bindparam, func, select, text
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from buildbot_lite.errors import ReadTooLongError, RecordsClosedError, StorageError
-from buildbot_lite.storage import reading
+from buildbot_lite.storage import read_limit, reading
 from buildbot_lite.storage.database import open_database
+from buildbot_lite.storage.read_limit import PIECE
 from buildbot_lite.storage.reading import READERS, ReadOnlyRecords, open_for_reading
 from buildbot_lite.storage.records import settings
+from buildbot_lite.storage.statements import Query, to_json
 
 NOBODY = 65534
 MASTER = """
@@ -107,8 +109,8 @@ class ReadingTests(TestCase):
         query, queued, failed = stalling(1), Event(), Event()
 
         def beside(connection: Connection) -> Any:
-            failed.wait(60)
-            return settings.get(connection, "colour")
+            failed.wait(60)  # by then, its own time is over: it reads no more
+            return "green"
 
         def stalled(connection: Connection) -> Any:
             queued.wait(60)
@@ -128,8 +130,7 @@ class ReadingTests(TestCase):
         """
         When a query was asked, and what makes a query that does not get the processor so many times.
         """
-        now = [0.0]
-        self.patch(reading, "time", SimpleNamespace(monotonic=lambda: now[0], thread_time=lambda: 0.0))
+        now = self.standing_still()
         asked: list[float] = []
 
         def stalling(times: int) -> Callable[[Connection], Any]:
@@ -145,6 +146,61 @@ class ReadingTests(TestCase):
             return query
 
         return asked, stalling
+
+    async def test_time_of_python(self) -> None:
+        """
+        Promise 10.1: the time limit holds for what a query does with its rows, too: the next statement is refused, and
+        the next `PIECE` rows are.
+        """
+        self.make()
+        now, made = self.standing_still(), 0
+
+        def between(connection: Connection) -> Any:
+            settings.get(connection, "colour")
+            now[0] += 1.0
+            return settings.get(connection, "colour")
+
+        def making(connection: Connection) -> Any:
+            def make(number: int) -> int:
+                nonlocal made
+                made += 1
+                now[0] += 0.15 / PIECE
+                return number
+
+            return Query(select(func.json_each(to_json(list(range(10_000)))).table_valued("value")), make).all(
+                connection
+            )
+
+        for query in (between, making):
+            error = await self.assertFailure(self.records.read(query), ReadTooLongError)
+            self.assertIn("100 ms", str(error))
+        # Once more, because it did not have the processor.
+        self.assertEqual(made, 2 * PIECE)
+        self.assertEqual(await self.records.read(lambda connection: settings.get(connection, "colour")), "green")
+
+    def standing_still(self) -> list[float]:
+        """
+        The seconds on the clock of the transactions, which the caller moves.
+        """
+        now = [0.0]
+        self.patch(reading, "time", SimpleNamespace(monotonic=lambda: now[0], thread_time=lambda: 0.0))
+        return now
+
+    async def test_many_rows(self) -> None:
+        """
+        Promise 10.1: a transaction reads a bounded number of rows, in one statement or in several.
+        """
+        self.make()
+        self.patch(read_limit, "MOST_ROWS", 3)
+
+        def rows(*counts: int) -> Callable[[Connection], Any]:
+            query = Query(select(func.json_each(bindparam("values")).table_valued("value")), int)
+            return lambda connection: [query.all(connection, values=to_json([1] * each)) for each in counts]
+
+        self.assertEqual(await self.records.read(rows(1, 2)), [[1], [1, 1]])
+        for counts in ((4,), (2, 2)):
+            error = await self.assertFailure(self.records.read(rows(*counts)), ReadTooLongError)
+            self.assertIn("more than 3 rows", str(error))
 
     async def test_no_open_transaction(self) -> None:
         """
