@@ -7,6 +7,11 @@ timers read the wall clock once per period, so each may fire up to one period la
     data arrived ──10 s──► ping ──10 s──► ping ──5 s──► silent
          ▲                  │
          └──── any data ────┘
+
+**Pauses.**  A process that was stopped, or whose machine was suspended or paused by its host, finds its timers due
+before it has read what waits in its sockets; and its peer may have been paused with it.  So a timer that is late gives
+up no link: the peer is pinged, and has `KEEPALIVE` seconds to answer.  sshd, too, counts unanswered messages, not time
+(ClientAliveCountMax in sshd_config(5)).
 """
 
 import math
@@ -18,6 +23,8 @@ from .contract import KEEPALIVE, SILENCE
 
 # Seconds by which a timer may fire early.  Without this tolerance, rounding could make it fire again and again.
 _TOLERANCE = 0.01
+LATE = 1.0
+"""Seconds by which a timer is late after a pause.  That of a busy process is rarely so late, and not each time."""
 
 
 class Keepalive:
@@ -41,8 +48,9 @@ class Keepalive:
         self._silent = silent
         self._paused_until = paused_until
         self._longest = SILENCE
-        self._heard = self._pinged = clock.seconds()
-        self._timer = clock.callLater(KEEPALIVE, self._time_passed)
+        # Silence before *since* does not count, because of a pause.
+        self._heard = self._since = self._pinged = clock.seconds()
+        self._check_in(KEEPALIVE)
 
     @property
     def heard_at(self) -> float:
@@ -74,14 +82,22 @@ class Keepalive:
         if self._timer.active():
             self._timer.cancel()
 
+    def _check_in(self, seconds: float) -> None:
+        self._due = self._clock.seconds() + seconds
+        self._timer = self._clock.callLater(seconds, self._time_passed)
+
     def _time_passed(self) -> None:
         now = self._clock.seconds()
+        late = now - self._due >= LATE
         self._heard = max(self._heard, self._paused_until())
-        if now >= self._heard + self._longest - _TOLERANCE:
+        since = max(self._heard, self._since)
+        if late:
+            since = self._since = max(since, now - (SILENCE - KEEPALIVE))
+        elif now >= since + self._longest - _TOLERANCE:
             self._silent()
             return
-        if now >= max(self._heard, self._pinged) + KEEPALIVE - _TOLERANCE:
+        if late or now >= max(self._heard, self._pinged) + KEEPALIVE - _TOLERANCE:
             self._pinged = now
             self._ping()
-        next_check = min(max(self._heard, self._pinged) + KEEPALIVE, self._heard + self._longest)
-        self._timer = self._clock.callLater(max(_TOLERANCE, next_check - now), self._time_passed)
+        next_check = min(max(self._heard, self._pinged) + KEEPALIVE, since + self._longest)
+        self._check_in(max(_TOLERANCE, next_check - now))

@@ -5,7 +5,10 @@ Failures that a build survives: cut and silent connections, and kill -9 of each 
 import hashlib
 import json
 import signal
+import time
 from pathlib import Path
+
+from buildbot_lite.wire.contract import SILENCE
 
 from .farm import (
     Client,
@@ -40,7 +43,9 @@ class RecoveryTests(FarmCase):
         Create a builder for each failure.
         """
         farm = Farm("bot1", proxied=True)
-        names = ("cut", "slave-killed", "slave-stopped", "master-killed", "master-stopped", "both-killed", "silent")
+        names = (
+            "cut", "slave-killed", "slave-stopped", "master-killed", "master-stopped", "both-killed", "silent", "paused"
+        )  # fmt: skip
         for name in (*names, "cancelled"):
             farm.builder(name, counted(name))
         farm.config("db = util.MasterLock('db')\n")
@@ -137,6 +142,26 @@ class RecoveryTests(FarmCase):
         self.farm.proxy.speak()
         until(lambda: "bot1: reconnected" in client.err, "the slave connected again")
         self.check("silent", client.watch_furl())
+
+    def test_both_paused(self) -> None:
+        """
+        Promise 7: a pause of master and slave (SIGSTOP), as of a machine that its host does not run, loses no link,
+        although it is longer than the silence after which a link is given up.
+        """
+        client = self.begun("paused")
+        attached = self.farm.slave().log.count("attached to the master")
+        for process in (self.farm.master, self.farm.slave()):
+            self.addCleanup(process.send, signal.SIGCONT)
+            process.send(signal.SIGSTOP)
+        time.sleep(SILENCE + 2)
+        for process in (self.farm.master, self.farm.slave()):
+            process.send(signal.SIGCONT)
+        before = self.lines("paused")
+        until(lambda: self.lines("paused") > before + 20, "the log grows again")
+        self.check("paused", client.watch_furl())
+
+        self.assertNotIn("connection lost", client.wait().err)
+        self.assertEqual(self.farm.slave().log.count("attached to the master"), attached)
 
     def test_slave_killed(self) -> None:
         """

@@ -174,7 +174,8 @@ class CpuShareLinkTests(BrokerTestCase):
         calls = [remote.read("x", 0, 0) for _ in range(200)]
         await until(lambda: broker._cpu_share.paused)
         read = broker.transport in reactor.getReaders()
-        self.clock.advance(SILENCE)
+        # In steps, none of which is a pause of the whole process.
+        self.clock.pump([SILENCE / 5] * 5)
         while not all(call.called for call in calls):
             self.clock.advance(0.01)
             await turn()

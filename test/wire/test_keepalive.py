@@ -2,10 +2,19 @@
 Pings, and the loss of a silent link, on a fake clock.
 """
 
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.wire.contract import KEEPALIVE, SILENCE
+from buildbot_lite.wire.exposed import ExposedDesk, Revocable
 from buildbot_lite.wire.keepalive import Keepalive
+from buildbot_lite.wire.reconnecting import connect
+from buildbot_lite.wire.roles import Desk, Link
+from buildbot_lite.wire.tub import make_tub
+
+from .recording_roles import RecordingDesk
+from .tub_case import FARM_KEY, SLAVE_KEY, SWISSNUM, TubTestCase, until, with_reactor
 
 
 class KeepaliveTests(SynchronousTestCase):
@@ -81,6 +90,53 @@ class KeepaliveTests(SynchronousTestCase):
 
         self.assertEqual(self.happened, [("ping", 19), ("ping", 29), ("silent", 34)])
 
+    def test_paused(self) -> None:
+        """
+        After a pause of this process, in which data may have come that was not read, the peer is pinged, and lost only
+        after 10 more seconds.
+        """
+        self.passes(22)
+        self.clock.advance(30)
+        self.passes(60)
+
+        self.assertEqual(self.happened, [("ping", 10), ("ping", 20), ("ping", 52), ("silent", 62)])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_heard_after_a_pause(self) -> None:
+        """
+        A peer that answers after a pause has all of its time again; its silence is told as it was.
+        """
+        self.passes(24)
+        self.clock.advance(30)
+        self.assertEqual(self.keepalive.silence, 54)
+        self.passes(9)
+        self.keepalive.heard()
+        self.passes(24)
+
+        self.assertEqual([at for what, at in self.happened if what == "ping"], [10, 20, 54, 73, 83])
+        self.assertEqual(self.keepalive.silence, 24)
+
+    def test_paused_early(self) -> None:
+        """
+        A pause that ends before the silence is too long does not end the link earlier, or later.
+        """
+        self.passes(9)
+        self.clock.advance(3)
+        self.passes(60)
+
+        self.assertEqual(self.happened, [("ping", 12), ("ping", 22), ("silent", 25)])
+
+    def test_paused_again_and_again(self) -> None:
+        """
+        A timer that is late never ends a link, however often that happens.
+        """
+        for _ in range(10):
+            self.clock.advance(30)
+        self.assertEqual({what for what, _ in self.happened}, {"ping"})
+        self.passes(10)
+
+        self.assertEqual(self.happened[-1], ("silent", 310))
+
     def test_stopped(self) -> None:
         """
         Nothing happens after `stop`.
@@ -90,3 +146,48 @@ class KeepaliveTests(SynchronousTestCase):
         self.keepalive.stop()
 
         self.assertEqual(self.happened, [])
+
+
+class PauseTests(TubTestCase):
+    """
+    Both ends of a link over TLS, on one fake clock.
+    """
+
+    @with_reactor
+    async def test_both_ends_paused(self) -> None:
+        """
+        Promise 3: a link outlives a pause of both ends that is longer than the silence after which a link is lost; a
+        peer that does not answer after the pause is lost.
+        """
+        clock = Clock()
+        revocable = Revocable()
+        farm, slave = (
+            make_tub(clock, FARM_KEY, {SWISSNUM: ExposedDesk(RecordingDesk(), revocable)}.get),
+            make_tub(clock, SLAVE_KEY),
+        )
+        for tub in (farm, slave):
+            tub.startService()
+            self.tubs.append(tub)
+        connected: Deferred[tuple[Desk, Link]] = Deferred()
+        connection = connect(
+            slave,
+            self.furl(farm, farm.listen("tcp:0:interface=127.0.0.1")),
+            [],
+            lambda *both: connected.callback(both),
+            connected.errback,
+        )
+        _, link = await connected
+        connection.stop()
+        (other,) = revocable.links
+
+        for _ in range(3):
+            clock.advance(2 * SILENCE)
+            self.assertFalse(link.lost or other.lost)
+            await until(lambda: not link.silence() and not other.silence())
+        # From now on nothing is read: no turn of the reactor.
+        clock.advance(2 * SILENCE)
+        self.assertFalse(link.lost or other.lost)
+        clock.advance(KEEPALIVE)
+
+        self.assertTrue(link.lost and other.lost)
+        clock.advance(SILENCE)
