@@ -18,6 +18,7 @@ from zope.interface import provider
 from buildbot_lite.extensions import configuration_keys
 from buildbot_lite.master.config.loading import load
 from buildbot_lite.master.grants import verbs
+from buildbot_lite.master.scheduling.requests import MOST_UNCOUNTED
 from buildbot_lite.master.slaves.command_streams import ATTEMPTS
 from buildbot_lite.model.hello import HeldCommand, Life
 from buildbot_lite.model.outcome import Ending, Remark, Why
@@ -467,8 +468,8 @@ class RestartTests(SynchronousTestCase):
         A second attempt begins only after the slave was told to forget the command of the first.
         """
         self.assertEqual([build.finished for build in harness.builds(request)], [None])
-        back = harness.attach(held=slave.held())
-        self.assertEqual(back.disowned, [slave.commands[0].id])
+        back = harness.attach(held=slave.held()[-1:])
+        self.assertEqual(back.disowned, [slave.commands[-1].id])
         harness.settle(3)
         first, second = harness.builds(request)
         self.assertEqual(first.result, Result.RETRY)
@@ -573,6 +574,62 @@ class Changing(steps.BuildStep):
         harness.restart()
         self.check_abandoned(harness, slave, request)
         self.assertIn("entry 0.0 of its journal", harness.builds(request)[0].reason)
+
+    def test_program_with_fewer_effects(self) -> None:
+        """
+        Invariants I5, I8: a build whose program, when replayed, ends without having asked for all that its journal says
+        is retried, but never in parallel with its first attempt: within a step, or because a step is left out.
+        """
+        changing = """
+import os
+class Changing(steps.BuildStep):
+    haltOnFailure = True
+    async def run(self):
+        changed = os.path.exists(basedir + "/changed")
+        await self.execute(("first",))
+        if not (changed and {shorter}):
+            await self.execute(("second",))
+        return 2 if changed and not {shorter} else 0
+"""
+        for shorter, before, sentence in (
+            (True, 1, "entry 0.1 of its journal is a command, and the build's program now ends that step without it."),
+            (False, 2, "entry 1.0 of its journal is a command, and the build's program now ends without it."),
+        ):
+            with self.subTest(shorter=shorter):
+                text = changing.format(shorter=shorter) + master_cfg(steps=["Changing()", *four_steps()[1:3]])
+                harness = MasterHarness(text)
+                slave = harness.attach()
+                request = harness.submit()
+                for number in range(before):
+                    slave.commands[number].end(0)
+                    harness.settle()
+                open(os.path.join(harness.basedir, "changed"), "w", encoding="utf-8").close()
+                harness.restart()
+                self.check_abandoned(harness, slave, request)
+                self.assertIn(sentence, harness.builds(request)[0].reason)
+
+    def test_program_that_never_repeats(self) -> None:
+        """
+        Promise 9.2: retries of a build that cannot be continued are not counted, whatever maxRetries is; but of a
+        program that never does again what its journal says only so many are not.
+        """
+        changing = """
+import time
+class Changing(steps.BuildStep):
+    async def run(self):
+        await self.execute((str(time.monotonic_ns()),))
+        return 0
+"""
+        harness = MasterHarness(changing + master_cfg(steps=["Changing()", *four_steps()[1:]]) + "c['maxRetries'] = 0\n")
+        harness.attach()
+        request = harness.submit()
+        for retries in range(MOST_UNCOUNTED + 1):
+            self.assertEqual((len(harness.builds(request)), harness.request(request).result), (retries + 1, None))
+            harness.restart()
+            harness.attach()
+            harness.settle(3)
+        self.assertEqual(harness.request(request).result, Result.EXCEPTION)
+        self.assertIn(f"gave up after {MOST_UNCOUNTED} retries: entry 0.0", harness.request(request).reason)
 
     def test_lease_of_an_abandoned_build(self) -> None:
         """

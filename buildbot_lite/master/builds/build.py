@@ -210,6 +210,8 @@ class Build:
                 steps[at:at] = added[: len(recipes)]
                 del added[: len(recipes)]
             self._context.added.clear()
+        if self._progress.stop is None:
+            self._context.journal.check_reached()
 
     def _make(self, recipes: Sequence[Recipe[BuildStep]]) -> list[BuildStep]:
         return made_steps(recipes, self._context, self.label)
@@ -254,6 +256,8 @@ class Build:
             await self._finish(number, runner, *self._unless_stopped(number, Result.RETRY, str(error)))
             raise
         await context.live.drained("its step has ended")
+        if not progress.stopped_in(number):
+            context.journal.check_reached(number)
         context.locks.leave(number)
         result, summary = self._unless_stopped(number, result, summary)
         if progress.stopped_in(number):

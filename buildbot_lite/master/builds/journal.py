@@ -21,8 +21,8 @@ immediately.  An effect of which only the intent is recorded is performed with `
 then resumed, not started again.  There is no other recovery.
 
 An effect is identified by its step and its *ordinal*, which counts the step's effects from 0.  If the coroutine asks
-for a different effect at the same place than in the earlier run, its code has changed and the build cannot be
-continued: `ReplayError` names the entry.
+for a different effect at the same place than in the earlier run, or ends a step before it has asked for all, its code
+has changed and the build cannot be continued: `ReplayError` names the entry.
 
 A *mark* is an entry that is no effect: it records that something ended because of its time limit, which a replay must
 repeat however long it takes there.  Its ordinal is negative, and its outcome says nothing.
@@ -172,6 +172,19 @@ class Journal:
         for entry in dropped:
             del self._recorded[entry.step, entry.ordinal]
         return dropped
+
+    def check_reached(self, step: int | None = None) -> None:
+        """
+        `ReplayError` if the coroutine has not asked for all recorded effects of *step* (None: of all steps), which has
+        ended.  Not for a step that was stopped: it may end at any place.
+        """
+        left = [entry for entry in self._recorded.values() if step in (None, entry.step)]
+        if left:
+            first = min(left, key=lambda entry: (entry.step, entry.ordinal))
+            raise ReplayError(
+                f"entry {first.step}.{first.ordinal} of its journal is a {first.kind}, and the build's program now "
+                f"{'ends that step' if step is not None else 'ends'} without it.  It starts again from the beginning."
+            )
 
     def unfinished(self) -> Sequence[JournalEntry]:
         """

@@ -40,6 +40,9 @@ from .queue import Queue
 
 WATCH_AFTER_END = 7 * 86400.0
 """Seconds until the FURL that watches a submission expires, from the end of the submission."""
+MOST_UNCOUNTED = 10
+"""Retries of one request that are not counted.  Further ones are: code that never repeats what its journal says would
+be tried again at each start of the master, without an end."""
 FIRST_BACK_OFF = 2.0
 LONGEST_BACK_OFF = 300.0
 
@@ -165,13 +168,14 @@ class Requests:
             if ended.result is not Result.RETRY:
                 return None, self._end(connection, request.id, ended.result, now, ended.reason)
             current = records_of_requests.get(connection, request.id) or request
-            if ended.counts and current.retries >= most:
+            counts = ended.counts or _uncounted(connection, current) > MOST_UNCOUNTED
+            if counts and current.retries >= most:
                 return None, self._end(connection, request.id, Result.EXCEPTION, now, _used_up(connection, current))
             retry = current.retries + 1
             wait = back_off(retry)
-            if not records_of_requests.requeue(connection, request.id, now + wait, counts=ended.counts):
+            if not records_of_requests.requeue(connection, request.id, now + wait, counts=counts):
                 return None, None  # the request was finished meanwhile
-            body = {"retry": retry if ended.counts else None, "of": most, "reason": ended.reason, "wait": wait}
+            body = {"retry": retry if counts else None, "of": most, "reason": ended.reason, "wait": wait}
             feed.publish(connection, "request.retried", now=now, request=request.id, body=body)
             return records_of_requests.get(connection, request.id), None
 
@@ -308,6 +312,18 @@ class Requests:
             finished.fire(buildset.result)
 
 
+def _retried(connection: Connection, request: Request) -> list[builds.Build]:
+    return [build for build in builds.of_request(connection, request.id) if build.result is Result.RETRY]
+
+
+def _uncounted(connection: Connection, request: Request) -> int:
+    """
+    How many retries of *request* were not counted, with the one that its last build asks for.
+    """
+    return len(_retried(connection, request)) - request.retries
+
+
 def _used_up(connection: Connection, request: Request) -> str:
-    reasons = [build.reason for build in builds.of_request(connection, request.id) if build.reason]
-    return f"gave up after {request.retries} retries: " + "; ".join(dict.fromkeys(reasons))
+    retried = _retried(connection, request)
+    reasons = dict.fromkeys(build.reason for build in retried if build.reason)
+    return f"gave up after {len(retried) - 1} retries: " + "; ".join(reasons)
