@@ -109,7 +109,7 @@ class JobServiceTests(JobCase):
     def test_results(self) -> None:
         """
         Promise 9.5: each architecture has a directory with packages, logs, .buildinfo and the list of what was
-        installed, each with its digest.
+        installed, each with its digest; the log of the job has the version that was built.
         """
         self.submit()
         self.attach()
@@ -117,6 +117,9 @@ class JobServiceTests(JobCase):
         self.assertEqual(self.tree("bookworm", "greet", "1.0+farm1"), ["amd64", "i386"])
         names = ["SHA256SUMS", "build.log", DEB, "greet_1.0.buildinfo", "installed.txt", "job.log", "root.log"]
         self.assertEqual(self.tree("bookworm", "greet", "1.0+farm1", "i386"), sorted(names))
+        story = os.path.join(self.harness.basedir, "packages", "bookworm", "greet", "1.0+farm1", "i386", "job.log")
+        with open(story, encoding="utf-8") as file:
+            self.assertEqual(file.readline(), "job 1: greet 1.0+farm1 for bookworm, i386\n")
 
     def test_running(self) -> None:
         """

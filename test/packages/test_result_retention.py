@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import InputError
+from buildbot_lite.errors import DiskFullError, InputError
 from buildbot_lite.packages.records.job_states import JobState
+from buildbot_lite.packages.service import job_advance
+from buildbot_lite.packages.service.job_advance import JobAdvance
 from buildbot_lite.packages.service.result_retention import (
     LOOKED_EVERY,
     UNPUBLISHED_KEPT,
@@ -209,3 +211,44 @@ class ResultRetentionTests(RepositoryCase):
         self.successResultOf(marked)
         (need,) = self.harness.read(lambda connection: needs_of(connection, "bookworm"))
         self.assertTrue(need.lasting)
+
+    def test_refused_after_a_kill(self) -> None:
+        """
+        Promise 9.9: results that a master had stored when it was killed, of a job that the next one refuses, are kept
+        for two weeks like others that were not published, and removed then; the job can still be built again.
+        """
+        never: Deferred[bool] = Deferred()
+        with mock.patch.object(JobAdvance, "_go", lambda *_: never):
+            self.build()
+        self.assertEqual(self.job().state, JobState.BUILDING)
+        self.farm = self.harness.replace()
+        self.use_repository()
+        refusal = InputError("The source package is not stored any more.")
+        with mock.patch.object(job_advance, "submitted_file", side_effect=refusal):
+            self.harness.start()
+        self.assertEqual((self.job().state, self.job().reason), (JobState.FAILED, str(refusal)))
+        self.assertEqual(self.tree("bookworm", "greet"), ["1.0+farm1"])
+        self.attach()
+        self.later()
+        self.assertEqual(self.tree("bookworm"), ["+scratch"])
+        self.ask("requeue", job=1)
+        self.harness.settle()
+        self.assertEqual(self.job().state, JobState.FINISHED)
+        self.assertEqual(self.tree("bookworm", "greet"), ["1.0+farm1"])
+
+    def test_refused_beside_another(self) -> None:
+        """
+        Promise 9.9: a job that a master was killed with and the next one refuses, and of which no results are there,
+        does not decide about those of another job of its version.
+        """
+        self.build()
+        with mock.patch.object(job_advance.results, "store", side_effect=DiskFullError("the disk is full.")):
+            self.submit()
+            self.harness.settle()
+        self.assertEqual((self.job(2).state, self.job(2).built_version), (JobState.BUILDING, "1.0+farm1"))
+        self.farm = self.harness.replace()
+        self.use_repository()
+        with mock.patch.object(job_advance, "submitted_file", side_effect=InputError("It is gone.")):
+            self.harness.start()
+        self.assertEqual((self.job(2).state, self.job(2).built_version), (JobState.FAILED, None))
+        self.assertEqual(len(self.harness.read(partial(needs_of, target="bookworm"))), 1)

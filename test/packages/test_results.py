@@ -151,6 +151,19 @@ class StoreTests(SynchronousTestCase):
         self.assertEqual(self.names(), ["amd64"])
         self.assertEqual(load(self.place), found)
 
+    def test_of_a_job(self) -> None:
+        """
+        Promise 9.9: results of another job, and a directory that is not there, are not of a job; what a killed master
+        had not shown yet decides nothing.
+        """
+        job = mock.Mock(numbered="job 1: ")
+        self.assertFalse(results.are_of(self.place, job))
+        self.store(self.output(story="job 1: greet 1.0 for bookworm, amd64\n"))
+        os.mkdir(os.path.join(self.place, ".i386.new"))
+        self.assertTrue(results.are_of(self.place, job))
+        self.store(self.output("i386", story="job 11: greet 1.0 for bookworm, i386\n"))
+        self.assertFalse(results.are_of(self.place, job))
+
     def test_full_disk(self) -> None:
         """
         Promise 9.9: on a full disk nothing is stored in part, and one sentence says so, whichever directory or file has

@@ -90,7 +90,7 @@ class Rebuilding:
         """
         The comparison of *job* with its rebuild *other*, for each architecture.  ``verdict``: `SAME`, `DIFFERENT`,
         `INCOMPARABLE` (``reason`` says why), `FAILED` or `RUNNING`; ``files``: the names of packages that differ or
-        that one of them lacks; ``installed``: the lines in which the lists of installed packages differ, with "-" or
+        that one of them lacks; ``alone``: the latter; ``installed``: the lines in which the lists of installed packages differ, with "-" or
         "+" before each; None: one of the lists is missing.
 
         Where packages differ is for another program, on the machine of who asks: they may be made to harm who unpacks
@@ -134,6 +134,7 @@ class Rebuilding:
             "architecture": architecture,
             "verdict": FAILED,
             "files": [],
+            "alone": [],
             "installed": None,
             "reason": "",
         }
@@ -142,7 +143,7 @@ class Rebuilding:
             if ended and arch.state is ArchState.FAILED and not _was_built(arch):
                 return {**said, "verdict": INCOMPARABLE, "reason": arch.reason}
             return said if ended else {**said, "verdict": RUNNING}
-        output = await self.farm.records.read(partial(output_of, arch=arch, story=""))
+        output = await self.farm.records.read(partial(output_of, arch=arch))
         before = {each.name: each.sha256 for each in results.packages if each.architecture == architecture}
         after = {each.name: each.sha256 for each in output.artifacts if each.name.endswith(PACKAGES)}
         files = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
@@ -150,7 +151,7 @@ class Rebuilding:
         old = os.path.join(results.directory, architecture, INSTALLED)
         new = os.path.join(self.farm.stream_storage.artifacts, places.get(INSTALLED, INSTALLED))
         installed = await self.farm.in_thread(partial(_differences, Path(old), Path(new)))
-        said |= {"files": files, "installed": installed}
+        said |= {"files": files, "alone": sorted(before.keys() ^ after.keys()), "installed": installed}
         if files and installed != []:
             return {**said, "verdict": INCOMPARABLE, "reason": _OTHER_ROOT}
         return {**said, "verdict": DIFFERENT if files else SAME}

@@ -92,7 +92,14 @@ class Job:
         """
         Number, package and version, for people.
         """
-        return f"job {self.id}: {self.name} {self.shown_version}"
+        return f"{self.numbered}{self.name} {self.shown_version}"
+
+    @property
+    def numbered(self) -> str:
+        """
+        What every `title` of the job begins with.
+        """
+        return f"job {self.id}: "
 
     @property
     def shown_version(self) -> str:

@@ -44,6 +44,7 @@ MOST_FILES = 1000
 _LOGS = {"building": BUILD_LOG, "prepping": ROOT_LOG}
 _SUM = re.compile(r"(?P<sha256>[0-9a-f]{64})  (?P<name>\S+)\Z")
 _PIECE = 1 << 20
+_LONGEST_LINE = 1000
 
 
 @frozen
@@ -137,9 +138,9 @@ def _named(place: str) -> str:
     return f"results of {of} for {target}"
 
 
-def output_of(connection: Connection, arch: JobArch, story: str) -> ArchOutput:
+def output_of(connection: Connection, arch: JobArch) -> ArchOutput:
     """
-    The files of the last build of *arch*.  `InputError` when there are too many, or one has a name that files of
+    The files of the last build of *arch*, without a story.  `InputError` when there are too many, or one has a name that files of
     packages do not have.
     """
     build = arch.build or 0
@@ -156,7 +157,7 @@ def output_of(connection: Connection, arch: JobArch, story: str) -> ArchOutput:
         raise InputError(
             f"The build for {arch.architecture} made {len(artifacts)} files; at most {MOST_FILES} are taken."
         )
-    return ArchOutput(arch.architecture, tuple(artifacts.values()), logs, story)
+    return ArchOutput(arch.architecture, tuple(artifacts.values()), logs)
 
 
 def store(
@@ -253,6 +254,25 @@ def are_there(place: str, outputs: Sequence[ArchOutput]) -> bool:
             raise _other_bytes(differing[0])
         same = same or (bool(made) and kept == made)
     return same
+
+
+def are_of(place: str, job: Job) -> bool:
+    """
+    Whether there is a directory *place*, and no results of another job are in it.  Blocks; `FileError`.
+    """
+    try:
+        with os.scandir(place) as entries:
+            shown = [each.path for each in entries if each.is_dir() and not each.name.startswith(".")]
+        return all(_first_line(os.path.join(each, JOB_LOG)).startswith(job.numbered) for each in shown)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise file_error(error, _named(place), cannot="be read") from error
+
+
+def _first_line(path: str) -> str:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.readline(_LONGEST_LINE)
 
 
 def _is_there(place: str, output: ArchOutput) -> bool:

@@ -15,6 +15,7 @@ already done.
 from collections.abc import Collection, Sequence
 from functools import partial
 
+from attrs import evolve
 from sqlalchemy import Connection
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
@@ -188,32 +189,55 @@ class JobAdvance:
         return found
 
     async def _store(self, job: Job, target: Target) -> None:
+        try:
+            await self._store_new(job, target)
+        except InputError:
+            await self._correct_version(job, target)
+            raise
+
+    async def _store_new(self, job: Job, target: Target) -> None:
         def read(connection: Connection) -> list[results.ArchOutput]:
-            return [results.output_of(connection, arch, story_of(connection, job, arch)) for arch in job.built]
+            return [results.output_of(connection, arch) for arch in job.built]
 
         outputs = await read_retrying(self._farm.records, read, self._farm.clock)
         storage = self._farm.stream_storage
         submitted = await submitted_file(self._farm, job)
         version = await self._farm.in_thread(partial(built_version, target, job, submitted, outputs, storage.artifacts))
         version = await self._farm.in_thread(partial(self._version_there, job, target, outputs, version))
-        before = job.built_version if any(state == JobState.REPOWAIT for state, _ in job.history) else None
+
+        def record(connection: Connection) -> tuple[Job, list[str]]:
+            built = job_records.set_built_version(connection, job, version)
+            return built, [story_of(connection, built, arch) for arch in built.built]
+
         # Recorded first: what looks for results that nobody needs must know whose these are.
-        job = await self._farm.records.write(partial(job_records.set_built_version, job=job, version=version))
-        try:
-            await self._farm.in_thread(
-                partial(
-                    results.store,
-                    self._served.place(job, target),
-                    outputs,
-                    artifacts=storage.artifacts,
-                    streams=storage.streams,
-                    check=partial(checked_builds, submitted, target.suffix),
-                )
+        job, stories = await self._farm.records.write(record)
+        await self._farm.in_thread(
+            partial(
+                results.store,
+                self._served.place(job, target),
+                [evolve(output, story=story) for output, story in zip(outputs, stories, strict=True)],
+                artifacts=storage.artifacts,
+                streams=storage.streams,
+                check=partial(checked_builds, submitted, target.suffix),
             )
-        except InputError:
-            # Nothing of this job is there.
-            await self._farm.records.write(partial(job_records.set_built_version, job=job, version=before))
-            raise
+        )
+
+    async def _correct_version(self, before: Job, target: Target) -> None:
+        """
+        Record of which version results of a job are there, now that others of it were refused.  *before*: the job as it
+        was before that.
+        """
+        job = await self.get(before.id)
+        if job is None or job.built_version is None:
+            return
+        version = None
+        if any(state == JobState.REPOWAIT for state, _ in before.history):
+            version = before.built_version
+        elif await self._farm.in_thread(partial(results.are_of, self._served.place(job, target), job)):
+            # An earlier master was killed when it had stored them: `result_retention` removes them in its time.
+            version = job.built_version
+        if version != job.built_version:
+            await self._farm.records.write(partial(job_records.set_built_version, job=job, version=version))
 
     def _version_there(self, job: Job, target: Target, outputs: Sequence[results.ArchOutput], version: str) -> str:
         """

@@ -135,7 +135,7 @@ def _artifact(connection: Connection, job: Job) -> tuple[str, Origin]:
     The path of the archive below ``artifacts``, and its origin.
     """
     assert job.source is not None and job.origin is not None
-    output = output_of(connection, job.source, "")
+    output = output_of(connection, job.source)
     path = next((each.path for each in output.artifacts if each.name == MADE), None)
     build = builds.get(connection, job.source.build or 0)
     if path is None or build is None:

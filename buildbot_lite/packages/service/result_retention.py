@@ -79,7 +79,12 @@ _NEEDS = Query(
         _jobs.c.target == bindparam("target"),
         _jobs.c.scratch == 0,
         # What was refused before it was stored must not decide about results of other jobs of its version.
-        or_(_jobs.c.state != JobState.FAILED.value, _jobs.c.history.contains(f'"{JobState.REPOWAIT.value}"')),
+        or_(
+            _jobs.c.state != JobState.FAILED.value,
+            _jobs.c.history.contains(f'"{JobState.REPOWAIT.value}"'),
+            # They were stored, and refused after the master that did it was killed.
+            _jobs.c.built_version.is_not(None),
+        ),
     ),
     _need,
 )
