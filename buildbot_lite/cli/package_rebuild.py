@@ -16,6 +16,8 @@ from .package_jobs import JobCommand
 from .package_words import JobNumber
 from .show import json_option
 
+MOST_TOLD = 10
+"""Packages of one architecture for which a command is told."""
 LOOK = 1.0
 """Seconds between two looks whether the rebuild has ended."""
 _ENDS = ("finished", "failed", "killed")
@@ -71,9 +73,22 @@ def _how_to_look(farm: FarmClient, job: int, rebuilt: int, arches: Sequence[Mapp
     if not different:
         return []
     fetched = [(each, f"job-{each}") for each in (job, rebuilt)]
-    commands = [farm.command("package fetch", each, *different, "--to", to) for each, to in fetched]
-    commands += [shlex.join(["diffoscope", *(f"{to}/{arch}" for _, to in fetched)]) for arch in different]
-    return ["# to see where they differ:", *(f"#   {each}" for each in commands)]
+    lines = [farm.command("package fetch", each, *different, "--to", to) for each, to in fetched]
+    for arch in arches:
+        if arch["architecture"] in different:
+            lines += _programs(arch, [to for _, to in fetched])
+    return ["# to see where they differ:", *(f"#   {each}" for each in lines)]
+
+
+def _programs(arch: Mapping[str, Any], places: Sequence[str]) -> list[str]:
+    """
+    The commands for the packages of one architecture, which are in the directories *places*.
+    """
+    # A master of an earlier version does not say which packages only one of the builds made.
+    both = [str(name) for name in arch["files"] if name not in arch.get("alone", ())]
+    paths = [[f"{place}/{arch['architecture']}/{name}" for place in places] for name in both]
+    lines = [shlex.join(["diffoscope", *each]) for each in paths[:MOST_TOLD]]
+    return lines if len(paths) <= MOST_TOLD else [*lines, f"and so on for {len(paths) - MOST_TOLD} more"]
 
 
 def summary_of(arch: Mapping[str, Any]) -> str:

@@ -130,10 +130,10 @@ def sign(
         raise click.UsageError("Give --key KEY, or --json to see what is to be signed.")
     gnupg = Gnupg(key)
     if watch:
-        farm.call(lambda link: _watched(link, gnupg, rules, target))
+        farm.call(lambda link: _watched(farm, link, gnupg, rules, target))
         return
     display = _Display("" if yes else key)
-    _tell(farm.call(lambda link: _signed(_signer(link, gnupg, display, target), jobs or None)))
+    _tell(farm, farm.call(lambda link: _signed(_signer(link, gnupg, display, target), jobs or None)))
 
 
 @click.command("push", cls=SigningCommand, short_help="Publish the jobs that are signed.")
@@ -156,7 +156,8 @@ def push(farm: FarmClient, jobs: tuple[int, ...], everything: bool, target: str)
         click.echo("There is nothing to push: it is public already.")
         return
     click.echo(f"to be published: {_named(pushed)}")
-    note("# when they are public, or what they wait for, tells: buildbot-lite package show JOB")
+    shown = _command(farm, "package show", pushed[0] if len(pushed) == 1 else "JOB")
+    note(f"# when they are public, or what they wait for, tells: {shown}")
 
 
 class _Display:
@@ -230,11 +231,11 @@ def _signer(link: MasterLink, gnupg: Gnupg, display: _Display, target: str) -> S
     return Signer(link.ask, sign, display, target)
 
 
-async def _watched(link: MasterLink, gnupg: Gnupg, rules: Sequence[Rule], target: str) -> None:
+async def _watched(farm: FarmClient, link: MasterLink, gnupg: Gnupg, rules: Sequence[Rule], target: str) -> None:
     said = ""
     while True:
         try:
-            await _sign_what_fits(link, gnupg, rules, target)
+            _tell(farm, await _signed_what_fits(link, gnupg, rules, target))
             said = ""
         except _FINAL:
             raise
@@ -246,17 +247,18 @@ async def _watched(link: MasterLink, gnupg: Gnupg, rules: Sequence[Rule], target
         await link.pause(LOOK_AGAIN)
 
 
-async def _sign_what_fits(link: MasterLink, gnupg: Gnupg, rules: Sequence[Rule], target: str) -> None:
+async def _signed_what_fits(link: MasterLink, gnupg: Gnupg, rules: Sequence[Rule], target: str) -> SigningSummary:
     lines: list[str] = []
     # Told once it is signed, and not each time that it could not be.
     signer = _signer(link, gnupg, _Display("", lines.append), target)
     offers = await signer.fitting(lambda job: not rules or any(rule.fits(job) for rule in rules))
     if not offers.automatic:
         raise NotAutomaticError(offers.target)
-    if offers.jobs:
-        summary = await signer.run(offers)
-        note("\n".join(lines))
-        _tell(summary)
+    if not offers.jobs:
+        return SigningSummary()
+    summary = await signer.run(offers)
+    note("\n".join(lines))
+    return summary
 
 
 class NotAutomaticError(BuildbotLiteError):
@@ -270,7 +272,7 @@ class NotAutomaticError(BuildbotLiteError):
         )
 
 
-def _tell(summary: SigningSummary) -> None:
+def _tell(farm: FarmClient, summary: SigningSummary) -> None:
     if summary.refused:
         note("Nothing was signed.")
         raise click.exceptions.Exit(1)
@@ -280,8 +282,17 @@ def _tell(summary: SigningSummary) -> None:
     if summary.pushed:
         note(f"signed, to be published: {_named(summary.jobs)}")
     else:
-        numbers = " ".join(map(str, summary.jobs))
-        note(f"signed: {_named(summary.jobs)}.  Publish: buildbot-lite package push {numbers}")
+        note(f"signed: {_named(summary.jobs)}.  Publish: {_command(farm, 'package push', *summary.jobs)}")
+
+
+def _command(farm: FarmClient, name: str, *arguments: object) -> str:
+    """
+    The command line of another command for the same master.  A string to sign or to push does not permit it, so its
+    file is for the reader to name.
+    """
+    if farm.directory is not None:
+        return farm.command(name, *arguments)
+    return f"buildbot-lite {name} {' '.join(map(str, arguments))} --furlfile FILE"
 
 
 def _described(file: OfferedFile) -> str:

@@ -3,6 +3,7 @@
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -11,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.cli import job_tables
 from buildbot_lite.cli.main import USAGE
 from buildbot_lite.cli.package_jobs import STATES
+from buildbot_lite.cli.package_rebuild import MOST_TOLD
 from buildbot_lite.packages.records.job_states import JobState
 
 from .command_line_case import CommandLineCase
@@ -116,12 +118,14 @@ class PackageRebuildTests(CommandLineCase):
 
 
 class ComparedTests(CommandLineCase):
+    files: Mapping[str, Sequence[str]] = {"files": ["x.deb"], "alone": []}
+
     def compared(self, *verdicts: str) -> Any:
         """
         The result of the comparison of job 7 with job 9, whose architectures a0, a1, … have *verdicts*.
         """
         arches = [
-            {"architecture": f"a{place}", "verdict": each, "files": ["x.deb"], "installed": [], "reason": "why"}
+            {"architecture": f"a{place}", "verdict": each, "installed": [], "reason": "why", **self.files}
             for place, each in enumerate(verdicts)
         ]
         self.master.answers = {
@@ -130,6 +134,17 @@ class ComparedTests(CommandLineCase):
             "package-compare": {"job": 7, "arches": arches},
         }
         return self.command("package", "rebuild", "farm", "7", "--compare")
+
+    def test_which_packages(self) -> None:
+        """
+        Promise 9.5: the packages that both builds made are named in commands, a bounded number of them.
+        """
+        self.make_farm()
+        names = [f"p{number:02}.deb" for number in range(MOST_TOLD + 4)]
+        self.files = {"files": names, "alone": names[:2]}
+        lines = self.compared("different").err.splitlines()
+        told = [f"#   diffoscope job-7/a0/{name} job-9/a0/{name}" for name in names[2 : MOST_TOLD + 2]]
+        self.assertEqual(lines[4:], [*told, "#   and so on for 2 more"])
 
     def test_how_to_look(self) -> None:
         """
@@ -144,8 +159,8 @@ class ComparedTests(CommandLineCase):
                 "# to see where they differ:",
                 "#   buildbot-lite package fetch farm 7 a0 a2 --to job-7",
                 "#   buildbot-lite package fetch farm 9 a0 a2 --to job-9",
-                "#   diffoscope job-7/a0 job-9/a0",
-                "#   diffoscope job-7/a2 job-9/a2",
+                "#   diffoscope job-7/a0/x.deb job-9/a0/x.deb",
+                "#   diffoscope job-7/a2/x.deb job-9/a2/x.deb",
             ],
         )
         self.assertNotIn("diffoscope", self.compared("same", "failed", "incomparable").err)

@@ -92,7 +92,7 @@ class PackageSigningTests(CommandLineCase):
         self.assertIn("Sign this with the key 1234ABCD? [y/N]", said.err)
         self.assertIn(f"repomd.xml, {len(REPOMD)} bytes, sha256 {hashlib.sha256(REPOMD).hexdigest()}", said.err)
         self.assertIn(f"# {len(REPOMD)} of {34_000 + len(REPOMD):,} bytes went out\n", said.err)
-        self.assertIn("signed: job 3.  Publish: buildbot-lite package push 3\n", said.err)
+        self.assertIn("signed: job 3.  Publish: buildbot-lite package push 3 --furlfile FILE\n", said.err)
         self.assertEqual(self.signed, [REPOMD])
 
     def test_shows_packages(self) -> None:
@@ -194,7 +194,7 @@ class PackageSigningTests(CommandLineCase):
         self.answers["push"] = {"target": "f4", "jobs": [3, 4]}
         said = self.command("package", "push", "3", *STRING)
         self.assertEqual((said.code, said.out), (0, "to be published: job 3, job 4\n"))
-        self.assertIn("buildbot-lite package show JOB", said.err)
+        self.assertIn("tells: buildbot-lite package show JOB --furlfile FILE\n", said.err)
         self.assertEqual(self.master.questions[-1], {"ask": "push", "jobs": ["3"]})
         self.answers["push"] = {"target": "f4", "jobs": []}
         said = self.command("package", "push", "--all", *STRING)

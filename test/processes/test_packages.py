@@ -402,7 +402,8 @@ class JobTests(PackagesCase):
         done = self.farm.client("buildbot-lite", *words).wait(within=120.0)
         self.assertEqual(done.code, 1, done)
         self.assertIn(f"{self.arch}: different, in equal roots: greet_1.0_{self.arch}.deb".encode(), done.out)
-        self.assertIn(f"diffoscope job-1/{self.arch} job-3/{self.arch}\n", done.err)
+        name = f"greet_1.0_{self.arch}.deb"
+        self.assertIn(f"diffoscope job-1/{self.arch}/{name} job-3/{self.arch}/{name}\n", done.err)
         self.assertIn(b"all: the same, bit for bit", done.out)
         fails.touch()
         done = self.farm.client("buildbot-lite", *words).wait(within=120.0)

@@ -339,7 +339,7 @@ def build_all() -> str:
     for name, job in jobs().items():
         done = [each["architecture"] for each in job["arches"] if each["state"] == "done"]
         if name != "bookworm broken":
-            lines.append(f"{name} {job['version']}: {', '.join(done)}")
+            lines.append(f"{name} {job['built_version']}: {', '.join(done)}")
     return "\n".join(lines)
 
 
