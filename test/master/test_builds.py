@@ -620,7 +620,8 @@ class Changing(steps.BuildStep):
         await self.execute((str(time.monotonic_ns()),))
         return 0
 """
-        harness = MasterHarness(changing + master_cfg(steps=["Changing()", *four_steps()[1:]]) + "c['maxRetries'] = 0\n")
+        text = changing + master_cfg(steps=["Changing()", *four_steps()[1:]])
+        harness = MasterHarness(f"{text}c['maxRetries'] = 0\n")
         harness.attach()
         request = harness.submit()
         for retries in range(MOST_UNCOUNTED + 1):

@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import DiskFullError, InputError
+from buildbot_lite.packages.records import results
 from buildbot_lite.packages.records.job_states import JobState
 from buildbot_lite.packages.service import job_advance
 from buildbot_lite.packages.service.job_advance import JobAdvance
@@ -242,7 +243,7 @@ class ResultRetentionTests(RepositoryCase):
         does not decide about those of another job of its version.
         """
         self.build()
-        with mock.patch.object(job_advance.results, "store", side_effect=DiskFullError("the disk is full.")):
+        with mock.patch.object(results, "store", side_effect=DiskFullError("the disk is full.")):
             self.submit()
             self.harness.settle()
         self.assertEqual((self.job(2).state, self.job(2).built_version), (JobState.BUILDING, "1.0+farm1"))

@@ -90,8 +90,8 @@ class Rebuilding:
         """
         The comparison of *job* with its rebuild *other*, for each architecture.  ``verdict``: `SAME`, `DIFFERENT`,
         `INCOMPARABLE` (``reason`` says why), `FAILED` or `RUNNING`; ``files``: the names of packages that differ or
-        that one of them lacks; ``alone``: the latter; ``installed``: the lines in which the lists of installed packages differ, with "-" or
-        "+" before each; None: one of the lists is missing.
+        that one of them lacks; ``alone``: the latter; ``installed``: the lines in which the lists of installed packages
+        differ, with "-" or "+" before each; None: one of the lists is missing.
 
         Where packages differ is for another program, on the machine of who asks: they may be made to harm who unpacks
         them, so only names and digests are compared here.

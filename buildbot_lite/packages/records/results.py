@@ -140,8 +140,8 @@ def _named(place: str) -> str:
 
 def output_of(connection: Connection, arch: JobArch) -> ArchOutput:
     """
-    The files of the last build of *arch*, without a story.  `InputError` when there are too many, or one has a name that files of
-    packages do not have.
+    The files of the last build of *arch*, without a story.  `InputError` when there are too many, or one has a name
+    that files of packages do not have.
     """
     build = arch.build or 0
     names = {step.number: step.name for step in steps.of_build(connection, build)}
