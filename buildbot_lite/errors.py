@@ -6,6 +6,7 @@ logs any other exception with its traceback.  The docstring of each class is the
 """
 
 import inspect
+from collections.abc import Sequence
 
 
 def sentence(error: Exception) -> str:
@@ -249,6 +250,19 @@ class InputError(BuildbotLiteError):
     """
     The submission cannot be used.
     """
+
+
+class WrongValuesError(InputError):
+    """
+    Some of the given values are wrong.  Correct them.
+    """
+
+    def __init__(self, sentence: str = "", problems: Sequence[tuple[str, str]] = ()) -> None:
+        """
+        *problems*: for each value its full name, and the sentence about it; the name is "" where there is none.
+        """
+        super().__init__(sentence or "\n".join(each for _, each in problems))
+        self.problems = tuple(problems)
 
 
 class UserFunctionOverdueError(BuildbotLiteError):

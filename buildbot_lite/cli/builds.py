@@ -2,8 +2,11 @@
 Request builds, cancel them, print their logs, fetch their artifacts.
 """
 
+from collections.abc import Sequence
+
 import click
 
+from ..errors import InputError
 from .arguments import (
     NUMBER,
     PAIR,
@@ -64,7 +67,7 @@ def force(
     warnings, 1 for a failure, 2 for an exception, 4 if the build was cancelled or its retries were used up.
     """
     texts = {name: text_of(path) for name, path in files}
-    question = {"ask": "force", "builder": builder, "properties": {**dict(pairs), **texts}}
+    question = {"ask": "force", "builder": builder, "properties": {**dict(pairs), **texts}, "problems": True}
     question |= {name: value for name, value in (("reason", reason), ("scheduler", scheduler)) if value}
 
     return _ask_for(farm, question, wait=wait)
@@ -237,6 +240,19 @@ def fetch_artifacts(
     farm.call(work)
 
 
+def _lines_of(question: Document, problems: Sequence[Document]) -> str:
+    """
+    A line for each of the *problems* with the values in *question*, and how those are given that are missing.
+    """
+    lines = [str(each["sentence"]) for each in problems]
+    missing = {each["name"] for each in problems} - {*question["properties"], *question}
+    if "reason" in missing:
+        lines.append("The reason is given with --reason TEXT.")
+    if missing - {"reason", ""}:
+        lines.append("A value is given with -p NAME=VALUE.")
+    return "\n".join(lines)
+
+
 def _ask_for(farm: FarmClient, question: Document, *, wait: bool) -> int:
     """
     Request the build that *question* describes.  With *wait*, show it to its end, and return its exit code.
@@ -245,6 +261,8 @@ def _ask_for(farm: FarmClient, question: Document, *, wait: bool) -> int:
 
     async def work(link: MasterLink) -> int:
         answer = await link.ask(question)
+        if problems := answer.get("problems"):
+            raise InputError(_lines_of(question, problems))
         requests.append(answer["request"])
         if not wait:
             click.echo(f"request {answer['request']}")

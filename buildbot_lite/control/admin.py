@@ -17,8 +17,10 @@ from twisted.logger import Logger
 from ..deferreds import background
 from ..errors import (
     ConfigError,
+    InputError,
     NotFoundError,
     RefusedError,
+    WrongValuesError,
 )
 from ..master.farm import Farm
 from ..master.scheduling.dispatcher import WaitingPlace
@@ -248,9 +250,16 @@ class AdminDesk:
         builder = question.text("builder", limit=200)
         reason = question.prose("reason", "", limit=1000) or None
         scheduler = question.text("scheduler", "", limit=200) or None
-        submitted = await self.farm.forcing.force(
-            builder, question.mapping("properties", {}), reason, by_grant=self.by_grant, scheduler=scheduler
-        )
+        says_all = question.flag("problems", default=False)
+        try:
+            submitted = await self.farm.forcing.force(
+                builder, question.mapping("properties", {}), reason, by_grant=self.by_grant, scheduler=scheduler
+            )
+        except WrongValuesError as error:
+            if not says_all:  # a client of an earlier version
+                raise InputError(str(error)) from None
+            # In the answer, because a refusal is one sentence.
+            return {"problems": [{"name": name, "sentence": sentence} for name, sentence in error.problems]}
         return {"request": submitted.requests[0].id, "buildset": submitted.buildset.id}
 
     async def _rebuild(self, question: JsonReader) -> Answer:

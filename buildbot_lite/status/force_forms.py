@@ -21,6 +21,7 @@ from ..master.config.force_parameters import (
     WorkerChoiceParameter,
 )
 from ..master.config.force_scheduler import ForceScheduler
+from ..master.config.forced_values import OF_REASON
 from ..master.farm import Farm
 from ..model.display import printable
 from ..model.user_functions import error_text, limited
@@ -30,7 +31,6 @@ Document = dict[str, Any]
 MOST_FIELDS = 200
 MOST_CHOICES = 1000
 LONGEST_DEMAND = 300
-REASON = "reason"
 
 _KINDS: Sequence[tuple[type[BaseParameter], str]] = (
     (BooleanParameter, "flag"),
@@ -77,7 +77,7 @@ def _named(scheduler: ForceScheduler) -> Iterator[tuple[str, BaseParameter, str]
     All parameters of *scheduler*, each with its name and the label of its group.
     """
     yield scheduler.username_parameter.name, scheduler.username_parameter, ""
-    yield REASON, scheduler.reason_parameter, ""
+    yield OF_REASON, scheduler.reason_parameter, ""
     for each in scheduler.codebase_parameters:
         if each.hide:
             continue

@@ -68,9 +68,17 @@ FIELDS = {
     "where": ("Where", "any", "", "bot1", None),
     "from": ("From", "", "", "", None),
     "file": ("File", "", "", "content", "content"),
-    "outer.tag": ("Outer: Tag", "", "It must match v[0-9]+$", "v5", None),
-    "outer.inner.n": ("Outer: Inner: N", "1", "", "2", None),
+    "outer.tag": ("Tag", "", "It must match v[0-9]+$", "v5", None),
+    "outer.inner.n": ("N", "1", "", "2", None),
 }
+GROUPS = """
+return Object.fromEntries([...document.querySelectorAll("fieldset [name^='p.']")].map((each) =>
+    [each.name.slice(2), each.closest("fieldset").querySelector("legend").textContent]));
+"""
+WRONG = """
+return Object.fromEntries([...document.querySelectorAll("[aria-invalid]")].map((each) =>
+    [each.name, document.getElementById(each.getAttribute("aria-describedby").split(" ")[0]).textContent]));
+"""
 SHOWN = """
 return [...document.querySelectorAll("form.force [name^='p.']")].map((each) => [each.name.slice(2),
     each.labels[0].textContent, each.multiple ? [...each.selectedOptions].map((one) => one.value).join() : each.value,
@@ -155,26 +163,46 @@ class RealFarmTests(BrowserCase):
 
     def test_all_kinds(self) -> None:
         """
-        Promise 10.9: the form has a field for each kind of parameter, with its label, default and tooltip; what is
-        wrong is said with the field's full name, and all that was typed is kept; what is right becomes properties.
+        Promise 10.9: the form has a field for each kind of parameter, with its label, default and tooltip, in the
+        group to which it belongs; all that is wrong is said beside its field and above the form, which keeps what was
+        typed; what is right becomes properties, and of a choice of several, none.
         """
         browser = self.browser
         self.sign_in()
         browser.open("builders/kinds/force")
         shown = [[name, label, default, demand] for name, (label, default, demand, _, _) in FIELDS.items()]
         self.assertEqual(browser.run(SHOWN), shown)
+        self.assertEqual(browser.run(GROUPS), {"outer.tag": "Outer", "outer.inner.n": "Outer: Inner"})
         self.assert_sound()
         for name, (_, _, _, value, _) in FIELDS.items():
             self.fill(name, value)
-        self.fill("outer.tag", "5")
+        wrong = {"username": "Ada", "open": "a,x", "outer.tag": "5", "some": ""}
+        for name, value in wrong.items():
+            self.fill(name, value)
         browser.one("textarea[name=more]").send_keys("further=1=2")
         browser.click("button", "Build")
-        browser.until(lambda: "outer.tag must match" in browser.one("[role=alert]").text, "the mistake is named")
-        typed = [[name, "5" if name == "outer.tag" else value] for name, (_, _, _, value, _) in FIELDS.items()]
+        summary = browser.until(lambda: browser.all("[role=alert] li"), "what is wrong is said")
+        self.assertEqual(
+            [each.text for each in summary],
+            [
+                "Who must have a mail address, like \"A U Thor <a@example.org>\", not 'Ada'.",
+                "Outer: Tag must match 'v[0-9]+$', and '5' does not.",
+            ],
+        )
+        typed = [[name, wrong.get(name, value)] for name, (_, _, _, value, _) in FIELDS.items()]
         self.assertEqual([[name, value] for name, _, value, _ in browser.run(SHOWN)], typed)
+        self.assertEqual(browser.run(WRONG), {"p.username": summary[0].text, "p.outer.tag": summary[1].text[7:]})
+        self.assertEqual(browser.run("return document.activeElement.name"), "p.username")
+        summary[1].find_element("tag name", "a").click()
+        browser.until(
+            lambda: browser.run("return document.activeElement.name") == "p.outer.tag", "the link leads there"
+        )
         browser.complaints()  # the refusal
+        for dark in (True, False):
+            self.assertEqual(browser.dark(on=dark).violations(), [])
         self.assert_sound()
 
+        self.fill("username", "Ada <a@example.org>")
         self.fill("outer.tag", "v5")
         browser.click("button", "Build")
         browser.until(lambda: browser.run(LINKED), "the build is on the page of its builder")
@@ -183,6 +211,7 @@ class RealFarmTests(BrowserCase):
         browser.until(lambda: "succeeded" in browser.text, "the build has ended")
         found = {name: value for name, (value, _) in browser.run(PROPERTIES)["properties"].items()}
         wanted: dict[str, object] = {name: value for name, (_, _, _, _, value) in FIELDS.items() if value is not None}
+        wanted["some"] = []
         wanted |= {"fixed": "always", "hidden": "unseen", "further": "1=2", "owner": "Ada <a@example.org>"}
         wanted |= {"outer": {"tag": "v5", "inner": {"n": 2}}, "repository": "fixed"}
         self.assertEqual({name: found.get(name) for name in wanted}, wanted)

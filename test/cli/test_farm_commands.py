@@ -21,6 +21,7 @@ from buildbot_lite.cli.main import (
 )
 from buildbot_lite.errors import (
     BuildbotLiteError,
+    InputError,
     NoAnswerError,
     NotFoundError,
 )
@@ -329,8 +330,34 @@ class ForceTests(FarmCommandCase):
         self.assertEqual((said.code, said.out, said.err), (0, "request 7\n", ""))
         self.assertEqual(
             self.master.questions,
-            [{"ask": "force", "builder": "hello", "reason": "why not", "properties": {"a": "1.10", "b": "c=d"}}],
+            [
+                {
+                    "ask": "force",
+                    "builder": "hello",
+                    "reason": "why not",
+                    "properties": {"a": "1.10", "b": "c=d"},
+                    "problems": True,
+                }
+            ],
         )
+
+    def test_wrong(self) -> None:
+        """
+        Promise 10.9: all values that are wrong are named, each on a line, and how those are given that are missing; a
+        master of an earlier version names the first.
+        """
+        problems = [("n", "n must be a whole number, not 'x'."), ("group.x", "group.x must be given.")]
+        told = [{"name": name, "sentence": sentence} for name, sentence in problems]
+        self.master.answers = {"force": {"problems": told}}
+        lines = self.refused("force", "farm", "hello", "-p", "n=x").splitlines()
+        self.assertEqual(lines, [*(sentence for _, sentence in problems), "A value is given with -p NAME=VALUE."])
+        self.master.answers = {"force": {"problems": [{"name": "reason", "sentence": "reason must be given."}]}}
+        lines = self.refused("force", "farm", "hello", "--wait").splitlines()
+        self.assertEqual(lines, ["reason must be given.", "The reason is given with --reason TEXT."])
+        self.master.answers = {"force": {"problems": told[:1]}}
+        self.assertEqual(self.refused("force", "farm", "hello", "-p", "n=x"), problems[0][1])
+        self.master.answers = {"force": InputError("n must be a whole number, not 'x'.")}
+        self.assertEqual(self.refused("force", "farm", "hello", "-p", "n=x"), problems[0][1])
 
     def test_wait(self) -> None:
         """

@@ -4,7 +4,15 @@ What a page asks of somebody who forces a build.
 
 from typing import Any
 
+from twisted.internet import reactor  # noqa: TID251 - one of these tests uses the network
+
+from buildbot_lite.errors import InputError
+from buildbot_lite.wire.client import ask
+from buildbot_lite.wire.control import ExposedControl
+from buildbot_lite.wire.exposed import Revocable
 from test.master.configurations import ONE
+from test.wire.test_roles import failing
+from test.wire.tub_case import SWISSNUM, TubTestCase, with_reactor
 
 from .test_admin import AdminDeskCase
 
@@ -92,8 +100,60 @@ class ForceFormTests(AdminDeskCase):
         error = self.refused("force", builder="b", scheduler="force", properties={"username": "Ann"})
         self.assertIn("must have a mail address", error)
 
+    def test_wrong(self) -> None:
+        """
+        Promise 10.9: the answer has all values that are wrong, by the names of their fields; a client of an earlier
+        version, which does not ask for them, is refused with the same sentences; nothing is submitted.
+        """
+        text = (
+            'c["schedulers"] = [schedulers.ForceScheduler("force", ["b"], reason=util.StringParameter("why", '
+            'required=True), properties=[util.IntParameter("n"), util.NestedParameter("group", fields=['
+            'util.StringParameter("x", required=True)])])]\n'
+        )
+        self.harness.configure(f"{ONE}{text}")
+        self.harness.done(self.harness.farm.reconfiguration.apply())
+        problems = self.ask("force", builder="b", properties={"n": "x"}, problems=True)["problems"]
+        (form,) = self.forms("b")
+        self.assertLessEqual({each["name"] for each in problems}, {each["name"] for each in form["fields"]})
+        sentences = ["reason must be given.", "n must be a whole number, not 'x'.", "group.x must be given."]
+        self.assertEqual([each["sentence"] for each in problems], sentences)
+        self.assertEqual(self.refused("force", builder="b", properties={"n": "x"}), "\n".join(sentences))
+        self.assertEqual(self.ask("queue")["queue"], [])
+
     def test_none(self) -> None:
         """
         A builder without a ForceScheduler has no form.
         """
         self.assertEqual(self.forms("no such builder"), [])
+
+
+class ForceWireTests(TubTestCase, AdminDeskCase):
+    """
+    Clients of this version and of an earlier one.
+    """
+
+    def setUp(self) -> None:
+        TubTestCase.setUp(self)
+        AdminDeskCase.setUp(self)
+
+    @with_reactor
+    async def test_clients(self) -> None:
+        """
+        Promise 10.9: over the wire, a client gets all values that are wrong; one of an earlier version, which does not
+        ask for them, gets their sentences as the same error as before.
+        """
+        text = (
+            'c["schedulers"] = [schedulers.ForceScheduler("force", ["b"], properties=[util.IntParameter("n"), '
+            'util.BooleanParameter("flag")])]\n'
+        )
+        self.harness.configure(f"{ONE}{text}")
+        self.harness.done(self.harness.farm.reconfiguration.apply())
+        tub, listener = self.listening({SWISSNUM: ExposedControl(self.desk, Revocable())}.get)
+        furl = self.furl(tub, listener)
+        question = {"ask": "force", "builder": "b", "properties": {"n": "x", "flag": "y"}}
+        sentences = ["n must be a whole number, not 'x'.", "flag must be true or false, not 'y'."]
+        answer = await ask(reactor, furl, {**question, "problems": True})
+        self.assertEqual([each["sentence"] for each in answer["problems"]], sentences)
+        error = await failing(ask(reactor, furl, question))
+        self.assertIs(type(error), InputError)
+        self.assertEqual(str(error).splitlines(), sentences)

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import InputError, NotFoundError, PropertyError, UnsafePathError
+from buildbot_lite.errors import InputError, NotFoundError, WrongValuesError
 from buildbot_lite.master.config.force_parameters import UserNameParameter
+from buildbot_lite.master.config.forced_values import LONGEST_PROBLEM, MOST_PROBLEMS, MOST_UNKNOWN
 from buildbot_lite.storage.records import builds, inputs
 
 from .configurations import remarks_in, sentences_in
@@ -49,7 +50,7 @@ class ParameterTests(ForceCase):
         ('util.StringParameter("x")', {}, {"x": ""}),
         ('util.StringParameter(name="x", label="X:", default="d", size=80)', {}, {"x": "d"}),
         ('util.StringParameter("x", default="d")', {"x": ""}, {"x": "d"}),
-        ('util.StringParameter("x", required=True)', {}, "x must be given: -p x=…."),
+        ('util.StringParameter("x", required=True)', {}, "x must be given."),
         ('util.StringParameter("x", regex="[a-z]+$")', {"x": "A"}, "x must match '[a-z]+$', and 'A' does not."),
         ('util.StringParameter("x", regex="[a-z]+$")', {"x": "a"}, {"x": "a"}),
         ('util.StringParameter("x", maxsize=3)', {"x": "1234"}, "x has 4 bytes; at most 3 are allowed."),
@@ -87,6 +88,9 @@ class ParameterTests(ForceCase):
         ('util.ChoiceStringParameter("x", choices=["a", "b"], multiple=True)', {"x": "a, b"}, {"x": ["a", "b"]}),
         ('util.ChoiceStringParameter("x", choices=["a", "b"], multiple=True)', {}, {"x": []}),
         ('util.ChoiceStringParameter("x", choices=["a", "b"], multiple=True, default="a,b")', {}, {"x": ["a", "b"]}),
+        ('util.ChoiceStringParameter("x", choices=["a"], multiple=True, default="a")', {"x": []}, {"x": []}),
+        ('util.ChoiceStringParameter("x", choices=["a"], multiple=True, required=True)', {"x": []}, "x must be given."),
+        ('util.ChoiceStringParameter("x", choices=["a"], default="a")', {"x": []}, {"x": "a"}),
         ('util.ChoiceStringParameter("x", choices=["a"], default="*", strict=True)', {}, {"x": "*"}),
         ('util.NestedParameter("n", fields=[util.IntParameter("x")])', {"n.x": "1"}, {"n": {"x": 1}}),
         ('util.NestedParameter(name="", layout="vertical", columns=2, fields=[util.StringParameter("x")])',
@@ -94,7 +98,7 @@ class ParameterTests(ForceCase):
         ('util.NestedParameter("n", fields=[util.NestedParameter("m", fields=[util.StringParameter("x")])])',
          {"n.m.x": "1"}, {"n": {"m": {"x": "1"}}}),
         ('util.NestedParameter("n", fields=[util.StringParameter("x", required=True)])', {},
-         "n.x must be given: -p n.x=…."),
+         "n.x must be given."),
         ('util.NestedParameter("n", fields=[util.StringParameter("x", regex="a")])', {"n.x": "b"},
          "n.x must match 'a', and 'b' does not."),
         ('util.NestedParameter("n", fields=[util.StringParameter("x", maxsize=3)])', {"n.x": "1234"},
@@ -205,7 +209,7 @@ class ParameterTests(ForceCase):
         self.assertEqual(self.force(parameter, {"workername": "any"}).source, {})
         with self.assertRaisesRegex(InputError, "'bot3' is no slave of b.  There are: bot1, bot2."):
             self.force(parameter, {"workername": "bot3"})
-        with self.assertRaises(PropertyError):
+        with self.assertRaisesRegex(InputError, "The build itself sets workername: leave out that property."):
             self.force("", {"workername": "bot2"})
 
     def test_enforced(self) -> None:
@@ -233,9 +237,13 @@ class ParameterTests(ForceCase):
         forcing = self.farm.farm.forcing
         self.farm.done(forcing.force("b", {"like": "b/1", "y": "2"}))
         self.assertEqual(self.farm.submitted()[-1].properties.values(), {"x": "1", "y": "2"})
-        for wrong, error in (("b/9", NotFoundError), ("b", InputError)):
-            with self.assertRaises(error):
+        for wrong, sentence in (
+            ("b/9", "There is no build b/9."),
+            ("b", "like must be a build, like \"linux/12\", not 'b'."),
+        ):
+            with self.assertRaises(WrongValuesError) as caught:
                 self.farm.done(forcing.force("b", {"like": wrong}))
+            self.assertEqual(caught.exception.problems, (("like", sentence),))
 
 
 class ArgumentTests(ForceCase):
@@ -357,11 +365,14 @@ class ArgumentTests(ForceCase):
         both = ", ".join(f'util.CodebaseParameter("{name}", patch=util.PatchParameter())' for name in "ab")
         with self.assertRaisesRegex(InputError, "A build takes one patch"):
             self.force(f", codebases=[{both}]", {"a.patch.body": self.PATCH, "b.patch.body": self.PATCH})
-        with self.assertRaises(UnsafePathError):
+        with self.assertRaises(WrongValuesError) as caught:
             self.force(
                 ', codebases=[util.CodebaseParameter("", patch=util.PatchParameter())]',
                 {"patch.body": self.PATCH, "patch.subdir": "../x"},
             )
+        ((name, sentence),) = caught.exception.problems
+        self.assertEqual(name, "patch.subdir")
+        self.assertIn("'../x'", sentence)
 
     def test_wrong(self) -> None:
         """
@@ -382,6 +393,48 @@ class ArgumentTests(ForceCase):
         for arguments, given, sentence in wrong:
             with self.subTest(arguments), self.assertRaisesRegex(InputError, sentence):
                 self.force(arguments, given)
+
+    def test_all_that_is_wrong(self) -> None:
+        """
+        Promise 10.9: all values that are wrong or missing are refused at once, each by its full name; of very many the
+        first are named, and the others counted.
+        """
+        arguments = (
+            ', reason=util.StringParameter("why", required=True), codebases=[util.CodebaseParameter("lib", '
+            'branch="main", patch=util.PatchParameter()), util.CodebaseParameter("app", patch=util.PatchParameter())], '
+            'properties=[util.IntParameter("n"), util.NestedParameter("group", fields=[util.StringParameter("x", '
+            'required=True)]), util.ChoiceStringParameter("one", choices=["a", "b"]), '
+            'util.WorkerChoiceParameter("where")]'
+        )
+        given = {
+            "username": "Ann", "lib.branch": "dev", "lib.patch.body": "no patch", "lib.patch.level": "100",
+            "app.patch.body": self.PATCH, "app.patch.subdir": "/", "n": "x", "one": "c", "where": "bot9", "two": "d",
+            "buildername": "y", "group": "z",
+        }  # fmt: skip
+        with self.assertRaises(WrongValuesError) as caught:
+            self.force(arguments, given)
+        wanted = {
+            "username", "lib.branch", "lib.patch.body", "lib.patch.level", "app.patch.subdir", "n", "one", "where",
+            "two", "buildername", "group", "group.x", "reason",
+        }  # fmt: skip
+        problems = dict(caught.exception.problems)
+        self.assertEqual(problems.keys(), wanted)
+        self.assertEqual(problems["reason"], "reason must be given.")
+        self.assertEqual(problems["group.x"], "group.x must be given.")
+        self.assertEqual(str(caught.exception).splitlines(), list(problems.values()))
+
+        with self.assertRaises(WrongValuesError) as caught:
+            self.force(arguments, {f"unknown{n}": "x" for n in range(1000)}, "because")
+        sentences = [sentence for _, sentence in caught.exception.problems]
+        self.assertEqual(len(sentences), 1 + MOST_UNKNOWN + 1)
+        self.assertEqual(sentences[-1], f"There are {1000 - MOST_UNKNOWN} more that are wrong.")
+
+        many = ", ".join(f'util.IntParameter("n{n}")' for n in range(MOST_PROBLEMS + 5))
+        with self.assertRaises(WrongValuesError) as caught:
+            self.force(f", properties=[{many}]", {f"n{n}": "x" * 10_000 for n in range(MOST_PROBLEMS + 5)})
+        sentences = [sentence for _, sentence in caught.exception.problems]
+        self.assertEqual((len(sentences), sentences[-1]), (MOST_PROBLEMS + 1, "There are 5 more that are wrong."))
+        self.assertLessEqual(max(map(len, sentences)), LONGEST_PROBLEM)
 
     def test_named(self) -> None:
         """

@@ -353,8 +353,9 @@ class ForceTests(SessionCase):
         for field in self.FIELDS:
             self.assertIn(f'name="p.{field["name"]}"', page.text)
         self.assertIn('<option value="b" selected>b</option>', page.text)
-        self.assertIn('name="p.jobs" value="5"', page.text)
-        self.assertIn("&lt;b&gt;Patch: </span>Body", page.text)
+        self.assertRegex(page.text, 'name="p.jobs" [^>]*value="5"')
+        self.assertRegex(page.text, r"<legend>&lt;b&gt;Patch</legend>\s*<div class=\"field\">\s*<label[^>]*>Body<")
+        self.assertEqual(page.text.count("<fieldset>"), page.text.count('</fieldset>\n<div class="field">'))
         self.assertNotIn("<script>", page.text)
         self.assertNotIn("<b>Kind", page.text)
         self.assertNotIn("<b>Patch", page.text)
@@ -374,7 +375,8 @@ class ForceTests(SessionCase):
         """
         text = self.get("/builders/linux/force", self.cookie).text
         described = re.findall(r'<(?:input|select|textarea) id="([^"]+)"[^>]* aria-describedby="([^"]+)"', text)
-        wanted = [f"form-{form}-{field['name']}" for form in (1, 2) for field in self.FIELDS]
+        places = range(1, len(self.FIELDS) + 1)
+        wanted = [each for form in (1, 2) for each in (*(f"form-{form}-{place}" for place in places), f"more-{form}")]
         self.assertEqual(described, [(each, f"{each}-demand") for each in wanted])
 
     def test_force(self) -> None:
@@ -387,11 +389,56 @@ class ForceTests(SessionCase):
         _, question = self.holders.asked[-1]
         values = {"kind": "a", "x": "1", "y": "2=3"}
         wanted = {"ask": "force", "builder": "a/b", "scheduler": "force", "properties": values, "reason": "try"}
-        self.assertEqual(question, wanted)
+        self.assertEqual(question, {**wanted, "problems": True})
+
+    def test_nothing_chosen(self) -> None:
+        """
+        Promise 10.9: where several values may be chosen, none may be, too; a form that did not show the choice does not
+        say so, and the choice stays empty when the form is shown again.
+        """
+        for fields, values in (
+            ({"m.several": "1"}, {"several": []}),
+            ({"m.several": "1", "p.several": "y"}, {"several": "y"}),
+            ({}, {}),
+        ):
+            self.post("/builders/linux/force", {"scheduler": "force", **fields}, self.cookie)
+            self.assertEqual(self.holders.asked[-1][1]["properties"], values)
+        fields = {"scheduler": "force", "m.several": "1", "more": "wrong"}
+        again = self.post("/builders/linux/force", fields, self.cookie).text.partition('id="form-2"')[0]
+        self.assertIn('<option value="x">x</option><option value="y">y</option>', again)
+
+    def test_beside_the_fields(self) -> None:
+        """
+        Promise 10.9: each value that is wrong is said beside its field, with the field's label, and above the form with
+        a link to the field; the cursor stands in the first one.  What no field is for is said above.
+        """
+        told = {"n": "n must be a whole number, not 'x'.", "body": "The patch is <empty>.", "where": "'a' is no slave."}
+        problems = [{"name": name, "sentence": sentence} for name, sentence in {**told, "zz": "No zz."}.items()]
+        self.holders.answers["force"] = {"problems": problems}
+        answer = self.post(
+            "/builders/linux/force", {"scheduler": "second", "p.n": "x", "p.reason": "kept"}, self.cookie
+        )
+        self.assertEqual(answer.status, 400)
+        first, second = answer.text.partition('id="form-2"')[::2]
+        self.assertNotIn("aria-invalid", first)
+        for place, sentence in (
+            (7, "The patch is &lt;empty&gt;."), (8, "Number must be a whole number, not &#39;x&#39;."),
+            (9, "&#39;a&#39; is no slave."),
+        ):  # fmt: skip
+            self.assertIn(f'<p class="wrong" id="form-2-{place}-wrong">{sentence}</p>', second)
+            described = f'aria-describedby="form-2-{place}-wrong form-2-{place}-demand" aria-invalid="true"'
+            self.assertRegex(second, f'id="form-2-{place}" [^>]*{described}{" autofocus" if place == 7 else "[ >]"}')
+        summary = re.findall(r"<li>(?:<a href=\"([^\"]*)\">)?([^<]*)", second)
+        wanted = ["#form-2-7", "#form-2-8", "#form-2-9", "#more-2"]
+        self.assertEqual([address for address, _ in summary], wanted)
+        self.assertEqual(summary[0][1], "&lt;b&gt;Patch: The patch is &lt;empty&gt;.")
+        self.assertEqual(second.count("autofocus"), 1)
+        self.assertIn('value="kept"', second)
+        self.assertIn("<title>Not started: Force linux", first)
 
     def test_wrong(self) -> None:
         """
-        What is wrong is said above the form, which keeps what was typed.
+        What is wrong already in the form is said, and the form keeps what was typed.
         """
         for more, scheduler in (("no equals sign", "force"), ("", "another")):
             fields = {"scheduler": scheduler, "p.reason": "typed before", "more": more}

@@ -2,17 +2,15 @@
 Parameters of a ForceScheduler that consist of other parameters, and the check of all given values.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from attrs import frozen
 
-from ...errors import InputError
 from ...model.input_kinds import check_input
 from ...model.names import relative_path
 from ...model.properties import Json
 from ...model.source_stamps import FIELDS, PatchPlace
-from ...model.suggestions import there_is_no
 from .arguments import ArgumentChecker, shown
 from .force_parameters import (
     AnyPropertyParameter,
@@ -23,6 +21,7 @@ from .force_parameters import (
     Leaf,
     StringParameter,
 )
+from .forced_values import ForcedValues
 
 MOST_LEVELS = 99
 """Parts of paths that a patch may leave out."""
@@ -70,22 +69,23 @@ class PatchParameter(NestedParameter):
     def known_arguments(self) -> Sequence[str]:
         return (*super().known_arguments(), *(each.name for each in _parts_of_a_patch()))
 
-    def patch(self, codebase: str, given: Mapping[str, Json], builder: str = "") -> ForcedPatch | None:
+    def patch(self, codebase: str, given: ForcedValues) -> ForcedPatch | None:
         """
-        The patch for *codebase* in the values that are *given* for its parts; None if there is no body.  `InputError`
-        if one is wrong.
+        The patch for *codebase* in what is *given*; None if there is no body, or if something is wrong, which is noted.
         """
         prefix = f"{codebase}.patch." if codebase else "patch."
-        values = {part: each.value(given.get(part), builder, f"{prefix}{part}") for part, each in self.parts.items()}
+        values = {part: given.take(each, f"{prefix}{part}") for part, each in self.parts.items()}
         body = str(values.get("body") or "").encode("utf-8", "surrogateescape")
         if not body:
             return None
-        check_input("patch", body)
-        level, subdir = values.get("level"), values.get("subdir")
+        given.checked(f"{prefix}body", lambda: check_input("patch", body))
+        subdir = given.checked(f"{prefix}subdir", lambda: relative_path(str(values.get("subdir") or ".")))
+        level = values.get("level")
         if not isinstance(level, int) or not 0 <= level <= MOST_LEVELS:
-            raise InputError(f"The level of a patch must be a number from 0 to {MOST_LEVELS}.")
-        place = PatchPlace(level, relative_path(str(subdir or ".")))
-        return ForcedPatch(codebase, body, place, str(values.get("author") or ""), str(values.get("comment") or ""))
+            given.note(f"{prefix}level", f"The level of a patch must be a number from 0 to {MOST_LEVELS}.")
+            return None
+        author, comment = (str(values.get(part) or "") for part in ("author", "comment"))
+        return ForcedPatch(codebase, body, PatchPlace(level, subdir or "."), author, comment)
 
 
 def _parts_of_a_patch() -> list[BaseParameter]:
@@ -138,21 +138,14 @@ class CodebaseParameter(BaseParameter):
             **{f"{prefix}patch.{name}": each for name, each in parts.items()},
         }
 
-    def given(self, remaining: dict[str, Json], builder: str = "") -> tuple[dict[str, Json], ForcedPatch | None]:
+    def given(self, given: ForcedValues) -> tuple[dict[str, Json], ForcedPatch | None]:
         """
-        Take the values of its parameters from *remaining*; return the stamp and the patch in them.  `InputError` if one
-        is wrong.
+        Take the values of its parameters from what is *given*; return the stamp and the patch in them.
         """
         prefix = f"{self.codebase}." if self.codebase else ""
-        values = {
-            name: each.value(remaining.pop(full_name := f"{prefix}{name}", None), builder, full_name)
-            for name, each in self.fields.items()
-        }
+        values = {name: given.take(each, f"{prefix}{name}") for name, each in self.fields.items()}
         stamp = {name: value for name, value in values.items() if value not in (None, "")}
-        if self.patch is None:
-            return stamp, None
-        parts = {name: remaining.pop(f"{prefix}patch.{name}", None) for name in self.patch.parts}
-        return stamp, self.patch.patch(self.codebase, parts, builder)
+        return stamp, None if self.patch is None else self.patch.patch(self.codebase, given)
 
 
 def parameter_list(arguments: ArgumentChecker, name: str, value: Any) -> list[BaseParameter]:
@@ -180,30 +173,26 @@ def leaves(parameters: Sequence[BaseParameter], path: tuple[str, ...] = ()) -> I
             yield leaf_path, each
 
 
-def checked_values(
-    parameters: Sequence[BaseParameter], given: Mapping[str, Json], builder: str = ""
-) -> dict[str, Json]:
+def checked_values(parameters: Sequence[BaseParameter], given: ForcedValues) -> dict[str, Json]:
     """
-    The properties for the values *given* with a forced build of *builder*, whose names have dots between their parts.
-    `InputError` if a value is wrong or missing.
+    The properties for the values *given*, whose names have dots between their parts; what is wrong with them is noted.
 
     A value without a parameter becomes a property if there is an `AnyPropertyParameter`; otherwise it is wrong.
     """
     values: dict[str, Json] = {}
-    remaining = dict(given)
     parameters_by_path = list(leaves(parameters))
     for path, each in parameters_by_path:
         if isinstance(each, AnyPropertyParameter):
             continue
-        full_name = ".".join(path)
-        value = each.value(remaining.pop(full_name, None), builder, full_name)
         at = values
         for name in path[:-1]:
             at = at.setdefault(name, {})
-        at[path[-1]] = value
-    for name in remaining.keys() & values.keys():
-        raise InputError(f"{name} is a group of parameters: give each as {name}.NAME=VALUE.")
-    if remaining and not any(isinstance(each, AnyPropertyParameter) for _, each in parameters_by_path):
-        names = [".".join(path) for path, each in parameters_by_path if not isinstance(each, FixedParameter)]
-        raise InputError(there_is_no("parameter", next(iter(remaining)), names))
-    return values | remaining
+        at[path[-1]] = given.take(each, ".".join(path))
+    for name in given.remaining.keys() & values.keys():
+        given.note(name, f"{name} is a group of parameters: give each as {name}.NAME=VALUE.")
+        del given.remaining[name]
+    if not any(isinstance(each, AnyPropertyParameter) for _, each in parameters_by_path):
+        given.refuse_remaining(
+            ".".join(path) for path, each in parameters_by_path if not isinstance(each, FixedParameter)
+        )
+    return values | given.remaining

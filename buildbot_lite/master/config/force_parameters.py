@@ -96,15 +96,16 @@ class BaseParameter(metaclass=NotingType):
 
     def value(self, given: Json, builder: str = "", full_name: str = "") -> Json:
         """
-        The value for the *given* text with a forced build of *builder*; None or "" means that none was given.
+        The value for the *given* text with a forced build of *builder*; None or "" means that none was given, and [],
+        where several may be chosen, that none was chosen.
         `InputError` if it is wrong or missing, which calls the parameter by its *full_name*: that under which it is
         given, with the names of its groups; "": its own name.
         """
         name = full_name or self.name
-        if given is None or given == "":
+        if given is None or given in ("", []):
             if self.required:
-                raise InputError(f"{name} must be given: -p {name}=…." if name else "A value must be given.")
-            return self.default
+                raise InputError(f"{name} must be given." if name else "A value must be given.")
+            return [] if given == [] and self.multiple else self.default
         if len(str(given).encode()) > self.maxsize:
             raise InputError(f"{name} has {len(str(given).encode())} bytes; at most {self.maxsize} are allowed.")
         if self.regex is not None and self.regex.match(str(given)) is None:

@@ -4,14 +4,15 @@ The scheduler for builds that admins force.
 
 # ruff: noqa: N803 - arguments keep Buildbot's names
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from ...errors import InputError
-from ...model.properties import Json
+from ...model.properties import OF_THE_BUILD, Json
 from ...model.source_stamps import FIELDS
+from ...model.suggestions import did_you_mean
 from .arguments import as_list
 from .force_groups import CodebaseParameter, ForcedPatch, checked_values, leaves, parameter_list
 from .force_parameters import (
@@ -24,6 +25,7 @@ from .force_parameters import (
     UserNameParameter,
     WorkerChoiceParameter,
 )
+from .forced_values import OF_REASON, ForcedValues
 from .schedulers import BaseScheduler
 
 REASON = "force build"
@@ -35,14 +37,15 @@ class ForcedInput:
     The checked values that were given with a forced build.
 
     *stamps*: codebase → the given branch, revision, repository and project.  *slave*: the only slave that may run it;
-    None: any.  *inherit*: builds, as "builder/number", whose forced properties it gets, too.  *patch*: None: none.
+    None: any.  *inherit*: builds, as "builder/number", whose forced properties it gets, too, by the names of their
+    parameters.  *patch*: None: none.
     """
 
     properties: Mapping[str, Json]
     stamps: Mapping[str, Mapping[str, Json]]
     reason: str
     slave: str | None = None
-    inherit: tuple[str, ...] = ()
+    inherit: Mapping[str, str] = field(factory=dict)
     patch: ForcedPatch | None = None
 
 
@@ -94,39 +97,49 @@ class ForceScheduler(BaseScheduler):
         """
         The names of the parameters that choose a slave.
         """
-        names = leaves(self.parameters or ())
-        return frozenset(path[0] for path, each in names if isinstance(each, WorkerChoiceParameter))
+        return frozenset(self._names_of(WorkerChoiceParameter))
 
-    def check(self, given: Mapping[str, Json], reason: str | None, builder: str = "") -> ForcedInput:
+    def _names_of(self, kind: type[BaseParameter]) -> list[str]:
+        """
+        The names of the parameters of *kind*, which are in no group.
+        """
+        return [path[0] for path, each in leaves(self.parameters or ()) if len(path) == 1 and isinstance(each, kind)]
+
+    def check(
+        self, given: Mapping[str, Json], reason: str | None, builder: str = "", slaves: Collection[str] | None = None
+    ) -> ForcedInput:
         """
         Check what is *given* with a forced build of *builder*: properties, "username", "branch", "revision",
-        "repository" and "project" (with several codebases "CODEBASE.branch"), and "patch.body" etc.  `InputError` if
-        something is wrong or missing.
+        "repository" and "project" (with several codebases "CODEBASE.branch"), and "patch.body" etc.  *slaves*: those of
+        the builder; None: any.  `WrongValuesError` with all that is wrong or missing.
         """
-        remaining = self._populated(given)
-        of_codebases = {each.codebase: each.given(remaining, builder) for each in self.codebase_parameters}
+        values = ForcedValues(self._populated(given), builder)
+        for name in sorted((OF_THE_BUILD & given.keys()) - self.slave_choices):
+            values.note(name, f"The build itself sets {name}: leave out that property.")
+            del values.remaining[name]
+        of_codebases = {each.codebase: each.given(values) for each in self.codebase_parameters}
         patches = [patch for _, patch in of_codebases.values() if patch is not None]
-        if len(patches) > 1:
-            raise InputError("A build takes one patch: give that of one codebase.")
-        owner = str(self.username_parameter.value(remaining.pop(self.username_parameter.name, None), builder))
+        for further in patches[1:]:
+            values.note(f"{further.codebase}.patch.body", "A build takes one patch: give that of one codebase.")
+        owner = str(values.take(self.username_parameter, self.username_parameter.name))
         # It may also be given like any other parameter.
-        why = remaining.pop(self.reason_parameter.name, None) if reason is None else reason
-        reason_text = str(self.reason_parameter.value(why, builder))
-        if self.parameters is None:
-            properties, choices = remaining, {}
-        else:
-            properties = checked_values(self.parameters, remaining, builder)
-            choices = {path[0]: each for path, each in leaves(self.parameters) if len(path) == 1}
+        why = values.remaining.pop(self.reason_parameter.name, None) if reason is None else reason
+        reason_text = str(values.checked(OF_REASON, lambda: self.reason_parameter.value(why, builder, OF_REASON)))
+        properties = values.remaining if self.parameters is None else checked_values(self.parameters, values)
+        chosen = {name: str(properties.pop(name)) for name in sorted(self.slave_choices)}
+        for name, slave in chosen.items():
+            if slaves is not None and slave not in {ANY_SLAVE, *slaves}:
+                values.note(name, f"{slave!r:.80} is no slave of {builder}.{did_you_mean(slave, slaves)}")
+        values.raise_any()
         if owner:
             properties["owner"] = owner
-        chosen = [str(properties.pop(name)) for name in sorted(self.slave_choices)]
-        inherit = [properties.pop(name) for name, each in choices.items() if isinstance(each, InheritBuildParameter)]
+        inherit = {name: properties.pop(name) for name in self._names_of(InheritBuildParameter)}
         return ForcedInput(
             properties,
             {codebase: stamp for codebase, (stamp, _) in of_codebases.items()},
             self._reason_of(owner, reason_text),
-            next((each for each in chosen if each != ANY_SLAVE), None),
-            tuple(str(each) for each in inherit if each),
+            next((each for each in chosen.values() if each != ANY_SLAVE), None),
+            {name: str(build) for name, build in inherit.items() if build},
             patches[0] if patches else None,
         )
 

@@ -8,19 +8,14 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ...errors import (
-    InputError,
-    NotFoundError,
-    PropertyError,
-)
+from ...errors import NotFoundError, WrongValuesError
 from ...model.properties import (
     OF_ONE_SUBMISSION,
-    OF_THE_BUILD,
     Json,
     Properties,
 )
 from ...model.source_stamps import Stamp, source_of, stamps_of, with_patch
-from ...model.suggestions import did_you_mean, there_is_no
+from ...model.suggestions import there_is_no
 from ...storage.inputs import InputFile, InputStore
 from ...storage.records import builds, buildsets, inputs, requests
 from ...storage.records import changes as records_of_changes
@@ -29,7 +24,7 @@ from ...storage.records.buildsets import Buildset
 from ...storage.records.requests import Request, SubmittedBuildset
 from ...storage.writer import Records
 from ..builds.streams import InThread
-from ..config.force_scheduler import ForcedInput, ForceScheduler
+from ..config.force_scheduler import ForceScheduler
 from ..config.generations import Generations
 from .buildset_composer import BuildsetComposer, marks_of, with_properties
 from .new_buildset import NewBuildset
@@ -73,14 +68,14 @@ class Forcing:
         Request a build of *builder* for an admin, whose FURL is that of the grant *by_grant*.
 
         *properties*: the values of the scheduler's parameters.  *scheduler*: the name of the ForceScheduler; None for
-        the first that has the builder.  `NotFoundError` when there is no such builder or scheduler, `InputError` when
-        the scheduler does not take a value.
+        the first that has the builder.  `NotFoundError` when there is no such builder or scheduler, `WrongValuesError`
+        with all values that the scheduler does not take.
         """
         forcing = self._scheduler(builder, scheduler)
-        forced = self._checked(forcing, builder, properties, reason)
+        forced = forcing.check(properties, reason, builder, self._generations.config.builders[builder].slavenames)
         given = Properties()
-        for build in forced.inherit:
-            given.update(await self._forced_with(build), "Force")
+        for name, build in forced.inherit.items():
+            given.update(await self._forced_with(build, name), "Force")
         given.update(forced.properties, "Force")
         stamps: Mapping[str, Stamp] = forced.stamps
         if set(stamps) == {""}:
@@ -123,20 +118,9 @@ class Forcing:
             raise NotFoundError(f"{builder} may not be forced: {subject} it among its builderNames.")
         return scheduler
 
-    def _checked(
-        self, scheduler: ForceScheduler, builder: str, properties: Mapping[str, Json], reason: str | None
-    ) -> ForcedInput:
-        if own := sorted((OF_THE_BUILD & properties.keys()) - scheduler.slave_choices):
-            raise PropertyError(f"The build itself sets {', '.join(own)}: leave out that property.")
-        forced = scheduler.check(properties, reason, builder)
-        slaves = self._generations.config.builders[builder].slavenames
-        if forced.slave is not None and forced.slave not in slaves:
-            raise InputError(f"{forced.slave!r:.80} is no slave of {builder}.{did_you_mean(forced.slave, slaves)}")
-        return forced
-
-    async def _forced_with(self, label: str) -> Mapping[str, Json]:
+    async def _forced_with(self, label: str, name: str) -> Mapping[str, Json]:
         """
-        The properties with which the build *label*, "builder/number", was forced.
+        The properties with which the build *label*, "builder/number", was forced, which is the value called *name*.
         """
         builder, _, number = label.rpartition("/")
 
@@ -148,7 +132,7 @@ class Forcing:
 
         properties = await self._records.read(read)
         if properties is None:
-            raise NotFoundError(f"There is no build {label:.80}.")
+            raise WrongValuesError(problems=[(name, f"There is no build {label:.80}.")])
         return {name: value for name, (value, origin) in properties.items() if origin == "Force"}
 
     async def rebuild(self, build: Build, *, by_grant: int | None = None) -> SubmittedBuildset:

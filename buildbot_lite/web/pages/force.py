@@ -3,6 +3,7 @@ Forcing a build: the forms of the builder's ForceSchedulers, made from their par
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ...errors import InputError, NotFoundError, PropertyError, RefusedError
 from ...model.input_kinds import LARGEST_TEXT
@@ -10,13 +11,10 @@ from ..farm.live import Document
 from ..html.rendering import segment
 from ..page_request import PageRequest
 from ..view import FarmView, Reply, Route
+from .force_form import MORE, OF_CHOICE, OF_PARAMETER, SCHEDULER, ValueProblem, shown_form
 from .forms import TOO_LARGE, large_form_of, sent_to
 
 FORCE = "force"
-_SCHEDULER = "scheduler"
-_OF_PARAMETER = "p."
-"""Begins the names of fields that are parameters."""
-_MORE = "more"
 
 
 async def force(view: FarmView, asked: PageRequest, builder: str) -> Reply:
@@ -33,56 +31,76 @@ async def force(view: FarmView, asked: PageRequest, builder: str) -> Reply:
     given = await large_form_of(view, asked)
     try:
         form = _chosen(forms, given)
-        values = values_of(form, given)
-        reason = values.pop("reason", "")
-        question = {"ask": FORCE, "builder": builder, "scheduler": form["scheduler"], "properties": values}
-        await view.ask(asked, holder, {**question, "reason": reason} if reason else question)
+        values, problems = values_of(form, given)
+        if not problems:
+            reason = values.pop("reason", "")
+            question = {"ask": FORCE, "builder": builder, "scheduler": form["scheduler"], "properties": values}
+            answer = await view.ask(
+                asked, holder, {**question, "problems": True, **({"reason": reason} if reason else {})}
+            )
+            problems = [(each["name"], each["sentence"]) for each in answer.get("problems") or ()]
     except (InputError, NotFoundError, PropertyError, RefusedError) as error:
-        return await _page(view, asked, builder, forms, given, str(error))
+        # A master of an earlier version names the first value that is wrong in this way.
+        return await _page(view, asked, builder, forms, given, problem=str(error))
+    if problems:
+        return await _page(view, asked, builder, forms, given, problems)
     view.live.expire()
     return sent_to(f"../{segment(builder)}")
 
 
 def _chosen(forms: Sequence[Document], given: Mapping[str, str]) -> Document:
     for form in forms:
-        if form["scheduler"] == given.get(_SCHEDULER):
+        if form["scheduler"] == given.get(SCHEDULER):
             return form
     raise InputError("The configuration has changed meanwhile: choose again.")
 
 
-def values_of(form: Document, given: Mapping[str, str]) -> dict[str, str]:
+def values_of(form: Document, given: Mapping[str, str]) -> tuple[dict[str, Any], list[ValueProblem]]:
     """
-    The parameters of *form* in the fields *given*; what is left empty is not given.  `InputError` if a further property
-    is not written as NAME=VALUE.
+    The parameters of *form* in the fields *given*, and what is wrong with them already here.  What is left empty is not
+    given; but where several may be chosen and need not be, none of them is a choice.
     """
-    values = {}
+    values: dict[str, Any] = {}
+    problems: list[ValueProblem] = []
     for field in form["fields"]:
-        value = given.get(f"{_OF_PARAMETER}{field['name']}", "")
+        name = field["name"]
+        value = given.get(f"{OF_PARAMETER}{name}", "")
         if len(value.encode()) > LARGEST_TEXT:
-            raise InputError(f"{field['label']} is too long.  {TOO_LARGE}")
-        if value != "":
-            values[field["name"]] = value
-    lines = given.get(_MORE, "").split("\n") if form["any"] else []
+            problems.append((name, f"{name} is too long.  {TOO_LARGE}"))
+        elif value != "":
+            values[name] = value
+        elif f"{OF_CHOICE}{name}" in given and not field["required"]:
+            values[name] = []
+    lines = given.get(MORE, "").split("\n") if form["any"] else []
     for line in filter(None, map(str.strip, lines)):
         name, equals, value = line.partition("=")
         if not equals or not name.strip():
-            raise InputError(f"Write each further property as NAME=VALUE, not {line!r:.80}.")
+            problems.append(("", f"Write each further property as NAME=VALUE, not {line!r:.80}."))
         values[name.strip()] = value.strip()
-    return values
+    return values, problems
 
 
 async def _page(
     view: FarmView,
     asked: PageRequest,
     builder: str,
-    forms: list[Document],
+    forms: Sequence[Document],
     given: Mapping[str, str] | None = None,
+    problems: Sequence[ValueProblem] = (),
+    *,
     problem: str = "",
 ) -> Reply:
-    status = 400 if problem else 200
-    return await view.page(
-        asked, "force.html", status, builder=builder, forms=forms, given=given or {}, problem=problem
-    )
+    """
+    The page with all *forms*.  *given*, *problems*: of the one that was sent.  *problem*: what is wrong with all of it.
+    """
+    shown = [
+        shown_form(form, number, given, problems)
+        if given is not None and form["scheduler"] == given.get(SCHEDULER)
+        else shown_form(form, number)
+        for number, form in enumerate(forms, 1)
+    ]
+    status = 400 if problem or problems else 200
+    return await view.page(asked, "force.html", status, builder=builder, forms=shown, problem=problem)
 
 
 ROUTES = (Route("/builders/<builder>/force", force, ("GET", "HEAD", "POST"), kept=0),)
