@@ -165,14 +165,16 @@ c["schedulers"] = [t]
 
     def test_mistakes(self) -> None:
         """
-        A mistake in a dictionary is noted with the line of c['builders']; nothing is noted twice.
+        A mistake in a dictionary is noted with the name of the builder and the line of c['builders']; nothing is noted
+        twice.
         """
         (found,) = mistakes_in(f"{HEAD}c['builders'] = [dict(name='b', slavename='bot1', factory=f, locsk=[])]\n")
-        self.assertEqual(str(found)[:56], "master.cfg:6: BuilderConfig has no argument 'locsk'.  Di")
+        sentence = "master.cfg:6: The builder 'b' has no argument 'locsk'.  Did you mean 'locks'?"
+        self.assertEqual(str(found), sentence)
         for text, sentence in {
-            "[dict(name='b', factory=f)]": "BuilderConfig needs the argument 'slavenames'.",
-            "[dict(name='b', slavename='bot1')]": "BuilderConfig needs the argument 'factory'.",
-            "[dict(slavename='bot1', factory=f)]": "BuilderConfig needs the argument 'name'.",
+            "[dict(name='b', factory=f)]": "BuilderConfig 'b' needs the argument 'slavenames'.",
+            "[dict(name='b', slavename='bot1')]": "The builder 'b' needs the argument 'factory'.",
+            "[dict(slavename='bot1', factory=f)]": "A builder without a name needs the argument 'name'.",
             "[dict(name='b', slavename='bot1', factory=f, periodicBuildTime=60)]": (
                 "util.BuilderConfig(periodicBuildTime=) is not here.  Write schedulers.Periodic(name, "
                 "builderNames=[…], periodicBuildTimer=…) into c['schedulers']."

@@ -322,6 +322,13 @@ class DocumentedArgumentTests(SynchronousTestCase):
         mistakes, _ = notes_on(text)
         self.assertEqual(len(mistakes), 1)
         self.assertTrue(mistakes[0].startswith("steps.Git(origin=) is not here.  "), mistakes)
+        for called in ("steps.ShellCommand", "Shell"):
+            text_of_base = f"class Shell(steps.ShellCommand):\n    pass\n{called}(command=['make'], max_lines=3)\n"
+            mistakes, _ = notes_on(text_of_base)
+            self.assertEqual(
+                mistakes,
+                ["steps.ShellCommand(max_lines=) is not here.  Limit the bytes of the output with logMaxSize."],
+            )
         _, remarks = notes_on(text.replace("origin='x', ", ""))
         self.assertTrue(any(each.startswith("steps.Git(reference=) has no effect here: ") for each in remarks), remarks)
 

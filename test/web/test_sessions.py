@@ -249,6 +249,28 @@ class BrowserTests(SessionCase):
         self.news.tell(FarmChange(2, None, None, ""))
         self.assertEqual(self.cancelled(cookie).status, 401)
 
+    def test_entered_anew(self) -> None:
+        """
+        Promise 10.7: who signs in anew ends the session before, and its string at once; not one that another browser
+        still has a session with, which an admin handed out.
+        """
+        first = self.entered()
+        second = f"{CONTROL}2"
+        self.holders.grants[second] = {"grant": 9, "label": "Ada", "may": MAY}
+        self.master.answers["redeem"] = {"furl": second}
+        again = self.post("/enter", {"code": "another-code"}, first)
+        self.assertEqual(again.status, 303)
+        self.assertEqual(self.holders.asked, [(CONTROL, {"ask": "sign-out"})])
+        self.assertEqual(self.cancelled(first).status, 401)
+        cookie = {"Cookie": again.headers["set-cookie"].partition(";")[0]}
+        self.assertEqual(self.cancelled(cookie).status, 303)
+
+        self.holders.asked.clear()
+        self.assertEqual(self.post("/enter", {"code": second}).status, 303)
+        self.assertEqual(self.post("/enter", {"code": second}, cookie).status, 303)
+        self.assertEqual(self.post("/enter", {"code": CONTROL}, cookie).status, 303)
+        self.assertEqual(self.holders.asked, [])
+
     def test_ends(self) -> None:
         """
         A session ends after a time, and when the holder leaves.

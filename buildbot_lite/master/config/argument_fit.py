@@ -10,7 +10,7 @@ from typing import Any
 
 from ...model.suggestions import did_you_mean, nearest
 from .buildbot_table import Treatment
-from .buildbot_words import argument_of
+from .buildbot_words import Word, argument_of
 from .mistakes import MISSING, as_written, loading, note, remark
 from .overrides import check_overrides, is_shipped
 
@@ -88,11 +88,21 @@ def note_unknown(
     for name in unknown:
         if (word := argument_of(classes, name)) is not None:
             say = remark if word.treatment is Treatment.TAKEN else note
-            say(word.sentence, of=of)
+            say(_as_used(word, cls or type(of)).sentence, of=of)
     unknown = [name for name in unknown if argument_of(classes, name) is None]
     for name in unknown:
         note(f"{what} has no argument {name!r}.{did_you_mean(name, known)}", of=of)
     return {nearest(name, known) for name in unknown}
+
+
+def _as_used(word: Word, cls: type) -> Word:
+    """
+    The argument *word*, which may be that of a base class that no configuration names, of the class from which *cls* is
+    made.
+    """
+    shipped = next((each for each in cls.__mro__ if is_shipped(each)), cls)
+    of_base = word.where.rpartition(".")[2] in {each.__name__ for each in shipped.__mro__[1:]}
+    return word.of_class(shipped.__name__) if of_base else word
 
 
 def written_name(constructed: Any) -> str:

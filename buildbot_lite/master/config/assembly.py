@@ -14,6 +14,7 @@ from attrs import frozen
 from ...model.hello import MOST_HINTS
 from ...model.machines import ARCH
 from ...model.suggestions import did_you_mean
+from .argument_fit import fitting_arguments
 from .arguments import ArgumentChecker, as_list, shown
 from .buildbot_table import Treatment
 from .buildbot_words import find
@@ -194,9 +195,12 @@ class _Reader:
             yield self._builder(each, place) if key.kind is BuilderConfig and isinstance(each, Mapping) else each
 
     def _builder(self, dictionary: Mapping[Any, Any], place: SourceLine) -> BuilderConfig:
-        # In old configurations, a builder is a dictionary.
+        # In old configurations, a builder is a dictionary: of several, all have the line of c['builders'].
+        given = {str(name): value for name, value in dictionary.items()}
+        what = f"The builder {given['name']!r:.100}" if "name" in given else "A builder without a name"
         with placed(place):
-            return BuilderConfig(**{str(name): value for name, value in dictionary.items()})
+            _, fitting = fitting_arguments(BuilderConfig.__init__, what, (), given, cls=BuilderConfig)
+            return BuilderConfig(**fitting)
 
     def _place(self, key: str) -> SourceLine:
         return self.places.get(key, SourceLine())

@@ -15,8 +15,9 @@ Words that are implemented are not in the table (`buildbot_table`).  ``docs/buil
 
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
+from typing import Self
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from .buildbot_table import RIGHTS, TABLE, Treatment
 
@@ -61,6 +62,12 @@ class Word:
             case Treatment.LATER:
                 return f"{self.shown} comes later here.  {self.advice}".rstrip()
         return f"{self.shown} is not here.  {self.advice}"
+
+    def of_class(self, name: str) -> Self:
+        """
+        The same argument of another class of the namespace.
+        """
+        return evolve(self, where=f"{self.where.rpartition('.')[0]}.{name}")
 
 
 def _words() -> Iterator[Word]:

@@ -296,7 +296,7 @@ def _names_of_slaves(arguments: ArgumentChecker, given: Mapping[str, Any], *, op
     value = arguments.one_of(given)
     if value is None:
         if not optional:
-            note("BuilderConfig needs the argument 'slavenames'.")
+            note(f"{arguments.owner} needs the argument 'slavenames'.")
         return ()
     name = next(name for name, each in given.items() if each is not None)
     return arguments.several(name, [value] if isinstance(value, str) else value)

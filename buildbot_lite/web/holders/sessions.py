@@ -16,6 +16,7 @@ import base64
 import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from attrs import evolve
 from twisted.internet.interfaces import IReactorTime
@@ -34,6 +35,7 @@ from .string_checks import Ask, StringChecks, digest
 FURL = "pb://"
 """With which a string of the farm begins."""
 _UNMARKED = SessionCookie()
+_SIGN_OUT = {"ask": "sign-out"}
 LONGEST = 12 * 3600.0
 """Seconds of a session; the grant of a one-time code expires then, too."""
 CHECKED_FOR = 60.0
@@ -97,18 +99,28 @@ class Sessions:
         """
         return max(0.0, holder.ends - self._clock())
 
-    def close(self, asked: PageRequest) -> None:
+    def replace(self, asked: PageRequest) -> None:
         """
-        End the sessions of the cookies in *asked*.
+        `close`, in the background: *asked* has begun another session.
         """
-        for value in self.cookie.values(asked):
-            self.forget(value)
+        background(self.close(asked), self._log, "ending the session before a new one")
 
-    def forget(self, value: str) -> None:
+    async def close(self, asked: PageRequest) -> None:
         """
-        End the session whose cookie has this *value*.
+        End the sessions of the cookies in *asked*, and those of their strings that codes became and no other session
+        has.
         """
-        self._sessions.pop(digest(value), None)
+        ended = [self.forget(value) for value in self.cookie.values(asked)]
+        left = {each.furl for each in self._sessions.values()}
+        for furl in {each.furl for each in ended if each is not None} - left:
+            with suppress(BuildbotLiteError):  # a string that an admin handed out, or a master that is away: it expires
+                await self._ask(str(furl), _SIGN_OUT)
+
+    def forget(self, value: str) -> Holder | None:
+        """
+        End the session whose cookie has this *value*; returns who had it.
+        """
+        return self._sessions.pop(digest(value), None)
 
     async def holder(self, asked: PageRequest, *, by_string: bool = True) -> Holder | None:
         """
@@ -144,7 +156,7 @@ class Sessions:
         """
 
         async def sign_out() -> None:
-            await self._ask(furl, {"ask": "sign-out"})
+            await self._ask(furl, _SIGN_OUT)
 
         background(sign_out(), self._log, "ending a session that no browser has got")
 

@@ -2,11 +2,10 @@
 Entering with a one-time code or a string, and leaving.
 """
 
-from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
-from ...errors import BuildbotLiteError, InputError, RefusedError
+from ...errors import InputError, RefusedError
 from ..farm.live import is_private
 from ..holders.sessions import FURL
 from ..page_request import Holder, PageRequest
@@ -39,7 +38,7 @@ async def enter(view: FarmView, asked: PageRequest) -> Reply | Streamed:
     # Somebody who pastes a file of ours pastes its comment, too.
     value, holder = await _opened(view, asked, f"{scheme}{of_string}")
     # One that stays beside the new one, with another path, would make it void.
-    view.sessions.close(asked)
+    view.sessions.replace(asked)
     return sent_to("./", {"set-cookie": view.sessions.cookie.set(asked, value, view.sessions.left(holder))})
 
 
@@ -70,7 +69,7 @@ async def _exchanged(view: FarmView, asked: PageRequest, code: str) -> Streamed:
     async def write(http: Any) -> None:
         http.finish()
         exchanges.written(code)
-        sessions.close(asked)
+        sessions.replace(asked)
 
     headers = {"set-cookie": sessions.cookie.set(asked, value, sessions.left(holder)), **_TO_THE_FARM}
     return Streamed(write, HTTPStatus.SEE_OTHER, headers=headers, close=close)
@@ -80,10 +79,7 @@ async def leave(view: FarmView, asked: PageRequest) -> Reply:
     """
     ``/leave``: ends the session.
     """
-    view.sessions.close(asked)
-    if asked.holder is not None:
-        with suppress(BuildbotLiteError):  # a string that an admin handed out, or a master that is away: it expires
-            await view.ask(asked, asked.holder, {"ask": "sign-out"})
+    await asked.outside_turn(view.sessions.close(asked))
     return sent_to("./", {"set-cookie": view.sessions.cookie.set(asked, "", 0)})
 
 
