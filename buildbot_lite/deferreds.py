@@ -1,8 +1,11 @@
 """
-Waiting: an event or a work that many callers wait for, work in the background, work that outlives its caller.
+Waiting: an event or a work that many callers wait for, work in the background, work that outlives its caller, threads
+for which a process does not wait at its end.
 """
 
 from collections.abc import Callable, Coroutine
+from functools import partial
+from threading import Thread
 from types import TracebackType
 from typing import Any, Generic, Literal, ParamSpec, TypeVar
 
@@ -10,6 +13,7 @@ from twisted.internet.defer import Deferred, DeferredLock, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
 
 from .errors import (
     BuildbotLiteError,
@@ -156,6 +160,16 @@ class CoroutineLock(DeferredLock):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> Deferred[Literal[False]]:
         return succeed(False) if kind is GeneratorExit else super().__aexit__(kind, error, traceback)
+
+
+class DaemonThreads(ThreadPool):
+    """
+    A pool of threads for work that may hang, such as a handshake: the process may end without them.  It is started and
+    never stopped, as `ThreadPool.stop` waits for the threads; so does the end of a process for those of the reactor's
+    own pool.
+    """
+
+    threadFactory = partial(Thread, daemon=True)  # type: ignore[assignment]  # noqa: N815 - Twisted's; it is called
 
 
 def background(work: Deferred[Any] | Coroutine[Deferred[Any], Any, Any], log: Logger, what: str) -> None:

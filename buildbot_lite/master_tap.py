@@ -39,7 +39,7 @@ except ModuleNotFoundError:
     raise SystemExit("A master needs more than a slave.  Install it: pip install 'buildbot-lite[master]'") from None
 
 from .control.verbs import granted_verbs
-from .deferreds import background
+from .deferreds import DaemonThreads, background
 from .errors import (
     BuildbotLiteError,
     NotRunningError,
@@ -85,6 +85,8 @@ T = TypeVar("T")
 
 STRINGS = "strings"
 """The purpose for which the key of the FURLs is derived (see `key_derived_from`)."""
+MOST_SENDING = 10
+"""Threads of reporters: mails, and secrets for messages, at a time."""
 
 
 class MasterService(MultiService):
@@ -245,8 +247,10 @@ class MasterService(MultiService):
         await self._in_thread(partial(self._trial.run, quiet=True))
 
     def _outside(self, farm: Farm) -> Outside:
+        threads = DaemonThreads(0, MOST_SENDING, "reporters")
+        threads.start()
         return Outside(
-            in_thread=self._in_thread,
+            in_thread=partial(deferToThreadPool, self._reactor, threads),
             request=HttpClient(self._reactor).request,
             # The configuration may be another by then.
             secret=lambda name: str(farm.config.secret(name)),

@@ -51,7 +51,7 @@ class Reporters:
         for loop in self._loops.values():
             loop.stop()
         self._loops.clear()
-        # The process ends only after its threads, and one of them may wait for a mail server.
+        # Their mails are sent after the next start: none may go out meanwhile, too.
         cut_off()
 
     def configure(self, config: MasterConfig) -> None:

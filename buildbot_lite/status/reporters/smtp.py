@@ -71,7 +71,7 @@ def send(
 def cut_off() -> None:
     """
     End all connections to mail servers that this process has, also in the midst of a mail: their `send` raises
-    `NotSentError`.  One that is not made yet, or not encrypted yet, goes on for at most `TIMEOUT`.
+    `NotSentError`.  One that is not made yet, or not encrypted yet, goes on until the process ends, or until `TIMEOUT`.
     """
     for client in tuple(_running):
         client.cut()
