@@ -4,7 +4,9 @@ Memory that was freed goes back to the system.
 
 import ctypes
 import gc
+import mmap
 import weakref
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.task import Clock
@@ -71,3 +73,40 @@ class HeapTests(SynchronousTestCase):
         self.assertEqual(trimmed, [0, 0])
         tidying.stop()
         self.assertEqual(clock.getDelayedCalls(), [])
+
+    def test_code(self) -> None:
+        """
+        Promise 10.10: code of files is given back, and nothing else: neither what was written since it was mapped, nor
+        what has no file.
+        """
+        told: list[tuple[int | None, int, int]] = []
+
+        class Library:
+            def malloc_trim(self, kept: int) -> int:
+                return 1
+
+            def madvise(self, start: ctypes.c_void_p, length: ctypes.c_size_t, advice: int) -> int:
+                told.append((start.value, length.value, advice))
+                return 0
+
+        self.patch(ctypes, "CDLL", lambda name: Library())
+        maps = Path(self.mktemp())
+        maps.write_text(
+            "1000-3000 r--p 00000000 fe:00 29734      /usr/lib/of a name/libx.so.1\n"
+            "3000-8000 r-xp 00002000 fe:00 29734      /usr/lib/of a name/libx.so.1\n"
+            "8000-9000 r--p 00007000 fe:00 29734      /usr/lib/of a name/libx.so.1\n"
+            "9000-a000 rw-p 00008000 fe:00 29734      /usr/lib/of a name/libx.so.1\n"
+            "a000-b000 rwxp 00009000 fe:00 29734      /usr/lib/of a name/libx.so.1\n"
+            "b000-c000 rw-p 00000000 00:00 0 \n"
+            "c000-d000 r-xp 00000000 00:00 0          [vdso]\n"
+            "d000-e000 r-xp 00000000 fe:00 29735      /usr/lib/liby.so (deleted)\n"
+        )
+        heap.tidy(str(maps))
+        self.assertEqual(told, [(0x3000, 0x5000, mmap.MADV_DONTNEED), (0xD000, 0x1000, mmap.MADV_DONTNEED)])
+
+    def test_goes_on(self) -> None:
+        """
+        Code that was given back runs as before.
+        """
+        heap.tidy()
+        self.assertEqual(ctypes.CDLL(None).abs(-7), 7)

@@ -1,5 +1,5 @@
 """
-What the C library keeps of the memory that this process has freed.
+What stays in memory that this process does not need: what the C library keeps of freed memory, and code that ran once.
 
 By default glibc gives each thread an arena of its own, of which hardly anything goes back to the system, and serves
 ever larger blocks from them (mallopt(3): M_ARENA_MAX, and the dynamic adjustment of M_MMAP_THRESHOLD).  A dozen threads
@@ -8,10 +8,14 @@ hold its lock while they allocate, so they lose nothing by sharing one arena.
 
 Also free memory within the arena goes back only when it is told so (malloc_trim(3)).  After a flood of connections, 20
 MB stayed.
+
+Of the code of shared libraries, most is needed only when they are loaded: of 23 MB (cryptography's alone has 9), 12 are
+not touched again.  The system keeps them as long as nobody else wants the memory, and counts them as resident.
 """
 
 import ctypes
 import gc
+import mmap
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -42,14 +46,31 @@ TIDIED = 5.0
 """Seconds between two times."""
 
 
-def tidy() -> None:
+def tidy(maps: str = "/proc/self/maps") -> None:
     """
-    Give back to the system what is not used any more: garbage, and free pages of the arena.  Without glibc: garbage.
+    Give back to the system what is not used any more: garbage, free pages of the arena, and code, which comes back from
+    its file when it runs again.  Without glibc, or without Linux: what is possible.  *maps*: as in proc(5).
     """
     # Little, because what was imported is frozen (`gc.freeze`).
     gc.collect()
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+    with suppress(OSError, AttributeError):
+        _give_code_back(maps)
+
+
+def _give_code_back(maps: str) -> None:
+    """
+    Unmap the pages of files that can be executed and not written: they are as in the file, so nothing is lost, and the
+    next access maps them again (madvise(2), MADV_DONTNEED).  Others may have been changed when they were loaded.
+    """
+    madvise = ctypes.CDLL(None).madvise
+    with open(maps, encoding="utf-8", errors="replace") as file:
+        for line in file:
+            addresses, permissions, _, _, inode = line.split(None, 5)[:5]
+            if permissions == "r-xp" and inode != "0":
+                start, end = (int(each, 16) for each in addresses.split("-"))
+                madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_DONTNEED)
 
 
 def keep_tidy(clock: IReactorTime, tidied: Callable[[], object] = tidy) -> LoopingCall:
