@@ -20,5 +20,6 @@ Reading order: `loop` (descriptors, timers, signals), `start_request` and `wrapp
 commands); for one command `command_io` (input and output), `termination` (ending its processes), `timeouts` and
 `command` (its stages); `keeper` (all commands), `outcome_writer` (outcomes on their way to the disk),
 `earlier_commands` (those of an earlier keeper), `events` (messages for the client), `server` (the socket);
-`running_commands` (read by other processes).
+`running_commands` (read by other processes).  `parent_death` is for processes that are not the keeper's: they end
+with their parent.
 """

@@ -11,7 +11,7 @@ One shell on a slave, for somebody at the other end of the link.
 
 The shell is a child of the slave's own process, not of the keeper: a build outlives its link and the slave's process,
 but a shell that nobody can reach any more must not.  The kernel ends it when the slave's process is gone
-(PR_SET_PDEATHSIG, see `shells`).
+(`keeper.parent_death`).
 """
 
 import fcntl

@@ -17,6 +17,7 @@ from twisted.internet.interfaces import IReactorProcess, IReactorTime
 from twisted.logger import Logger
 
 from ..errors import RefusedError
+from ..keeper.parent_death import tied_below, tied_to
 from ..keeper.wrapper import PLACEHOLDER
 from ..model.shell_request import ShellRequest
 from ..wire.shells import ShellTerminal
@@ -30,8 +31,6 @@ NOT_PERMITTED = (
     "The owner of this slave permits no shells on it.  To permit them, add shells=True to application_for(...) in its "
     "slave.tac and restart it."
 )
-# A wrapper may pass on descriptor 3, on which commands get their settings (`keeper.wrapper`).
-_WITH_SETTINGS = ("/bin/sh", "-c", 'exec "$@" 3</dev/null', "sh")
 # Stands for the directory with a command's private files, of which a shell has none.
 _EMPTY = ".shell"
 
@@ -121,16 +120,16 @@ class Shells:
 
     def words(self, request: ShellRequest) -> list[bytes]:
         """
-        The words of the process: the change of user, the kernel's promise to kill it when this process is gone (which a
-        change of user would cancel, prctl(2)), the wrapper, and the master's words.
+        The words of the process: the change of user, the wrapper, and the master's words.  The kernel kills it when
+        this process is gone, and what is below the wrapper when the wrapper is; so a wrapper must pass on descriptor 3,
+        as for commands (`keeper.wrapper`).
         """
         policy = self._policy
-        dying = [shutil.which("setpriv") or "setpriv", "--pdeathsig", "KILL"]
+        tied = tied_to(os.getpid(), shutil.which("setpriv") or "setpriv")
         as_user = policy.words[: len(policy.words) - len(policy.wrapper)]
         values = {"workdir": self._work, "work": self._work, "id": f"shell-{secrets.token_hex(8)}"}
         if any("{private}" in word for word in policy.wrapper):
             values["private"] = self._make(_EMPTY)
         wrapper = [PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), word) for word in policy.wrapper]
-        if wrapper:
-            wrapper = [*_WITH_SETTINGS, *wrapper]
-        return [*map(os.fsencode, [*as_user, *dying, *wrapper]), *(word.encode() for word in request.argv)]
+        words = [*as_user, *tied, *wrapper, *tied_below()]
+        return [*map(os.fsencode, words), *(word.encode() for word in request.argv)]

@@ -17,7 +17,7 @@ from typing import Self
 from attrs import asdict
 
 from ..ports import free_port
-from ..processes.farm import Daemon, die_with_the_test, until
+from ..processes.farm import Daemon, dying_with_the_test, until
 from ..seeded.files import make_farm
 from ..seeded.seeding import Seeding
 from .browser import Browser
@@ -89,7 +89,7 @@ class ShownFarm:
             [sys.executable, "-m", "test.browser.stand_in", str(self.directory)],
             env=self.web.env,
             stdin=subprocess.PIPE,
-            preexec_fn=die_with_the_test,  # noqa: PLW1509 - one system call, loaded before
+            preexec_fn=dying_with_the_test(),  # noqa: PLW1509 - two system calls, loaded before
         )
         until(furl.exists, "the stand-in listens")
 

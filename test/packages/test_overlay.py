@@ -26,7 +26,8 @@ from buildbot_lite.packages.building.steps import ONLY_FILES
 
 from ..growing_limits import LIMITS, within_limits
 from ..needs import needs
-from ..process_table import alive, other_pids
+from ..process_table import alive, arguments, kill, other_pids, read_proc
+from ..waiting_program import WaitingProgram
 
 PROGRAMS = ("sh", "env", "rm", "mv", "rmdir", "sleep", "dd", "cat", "cp", "chmod", "mkdir", "ls", "touch")
 LONG = f"98765.{os.getpid()}"
@@ -200,6 +201,66 @@ class OverlayProgramTests(SynchronousTestCase):
         )
         words = self.root().build("amd64", "sleep 0.2")
         self.assertEqual(self.run_words([sys.executable, "-c", alone, *words]), (0, ""))
+
+    def killed_at(self, waiting: WaitingProgram, path: Path) -> None:
+        """
+        Kill a build when *waiting* is called, and let that go on when its parent is gone; nothing of the build may run
+        then, or stay.  *path*: the directory in which programs are found first.
+        """
+        self.assertEqual(self.run_words(self.begin), (0, ""))
+        words = self.root().build("amd64", f"touch /build/out/began; sleep {LONG}")
+        environment = {**self.environment, "PATH": f"{path}:{os.environ['PATH']}"}
+        with subprocess.Popen(words, cwd=self.directory, env=environment) as build:
+            _, parent = waiting.wait_for_call()
+            # In namespaces of its own, a process does not know its parent.
+            parent = parent or self.namespaces_of(build.pid)
+            build.kill()
+            build.wait(60)
+            waiting.go_on(when_gone=parent)
+        deadline = time.monotonic() + 60
+        while left := [pid for pid in other_pids() if any(LONG in word for word in arguments(pid)) and alive(pid)]:
+            for pid in left if time.monotonic() > deadline else ():
+                kill(pid)
+            self.assertLess(time.monotonic(), deadline, left)
+            time.sleep(0.05)
+        self.assertEqual(os.listdir(self.directory / FILES / RESULTS), [])
+
+    def test_killed_before_the_promise(self) -> None:
+        """
+        Promise 9.4: a command in a root does not begin when the process that starts it is killed before it has asked
+        the kernel to be killed with that process.
+        """
+        setpriv = WaitingProgram(self.slave, "setpriv", '[ "$8" = unshare ]')
+        self.killed_at(setpriv, setpriv.path.parent)
+
+    def test_namespaces_killed_before_the_promise(self) -> None:
+        """
+        Promise 9.4: nor does the first process in the namespaces, when the process that made them is killed before
+        that.
+        """
+        first = WaitingProgram(self.slave, "env", "true")
+        programs = self.slave / "programs"
+        programs.mkdir()
+        unshare = programs / "unshare"
+        real = shutil.which("unshare")
+        # It cannot be stopped between its two steps, so it does not take the second one.
+        unshare.write_text(
+            f'#!/bin/sh\n[ "${{4-}}" = --kill-child ] || exec {real} "$@"\n'
+            f'shift 8\nexec {real} --mount --pid --fork --ipc --uts --net --mount-proc {first.path} "$@"\n'
+        )
+        unshare.chmod(0o755)
+        self.killed_at(first, programs)
+
+    def namespaces_of(self, watching: int) -> int:
+        """
+        The process that made the namespaces of the build that *watching* watches.
+        """
+        (found,) = (
+            pid
+            for pid in other_pids()
+            if arguments(pid)[0].endswith("unshare") and b"\nPPid:\t%d\n" % watching in read_proc(pid, "status")
+        )
+        return found
 
     def test_once(self) -> None:
         """

@@ -97,11 +97,19 @@ def can_mount() -> bool:
         return tried.returncode == 0
 
 
-def die_with_the_test() -> None:
+def dying_with_the_test() -> Callable[[], None]:
     """
-    In a child process: die when the test's process dies, even of kill -9.
+    The function by which a child process promises to die when the test's process dies, even of kill -9.
     """
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    test = os.getpid()
+
+    def promise() -> None:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        # It says nothing of a parent that has died already (prctl(2)).
+        if os.getppid() != test:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return promise
 
 
 @frozen
@@ -151,7 +159,7 @@ class Client:
                 stdin=into,
                 stdout=out,
                 stderr=err,
-                preexec_fn=die_with_the_test,  # noqa: PLW1509 - one system call, loaded before
+                preexec_fn=dying_with_the_test(),  # noqa: PLW1509 - two system calls, loaded before
             )
         if not isinstance(into, int):
             into.close()
@@ -256,7 +264,7 @@ class Daemon:
                 stdout=err,
                 stderr=err,
                 start_new_session=True,
-                preexec_fn=die_with_the_test,  # noqa: PLW1509 - one system call, loaded before
+                preexec_fn=dying_with_the_test(),  # noqa: PLW1509 - two system calls, loaded before
             )  # fmt: skip
 
     def wait_ready(self) -> None:

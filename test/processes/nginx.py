@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from .farm import die_with_the_test, until
+from .farm import dying_with_the_test, until
 
 _TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
@@ -28,7 +28,7 @@ def start_nginx(directory: Path, env: Mapping[str, str], http: str) -> "subproce
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=(directory / "said").open("wb"),
-        preexec_fn=die_with_the_test,  # noqa: PLW1509 - one system call, loaded before
+        preexec_fn=dying_with_the_test(),  # noqa: PLW1509 - two system calls, loaded before
     )
     until((directory / "pid").exists, "nginx runs")
     return nginx

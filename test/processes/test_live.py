@@ -14,7 +14,7 @@ import subprocess
 import termios
 import time
 
-from .farm import BIN, PATIENCE, Farm, die_with_the_test
+from .farm import BIN, PATIENCE, Farm, dying_with_the_test
 from .farm_case import FarmCase
 
 ALTERNATE, USUAL = b"\x1b[?1049h", b"\x1b[?1049l"
@@ -40,7 +40,7 @@ class WatchingTerminal:
             stdin=self.other,
             stdout=self.other,
             stderr=self.other,
-            preexec_fn=die_with_the_test,  # noqa: PLW1509 - one system call, loaded before
+            preexec_fn=dying_with_the_test(),  # noqa: PLW1509 - two system calls, loaded before
         )
 
     def resize(self, columns: int, rows: int) -> None:
@@ -188,7 +188,7 @@ class WatchTests(FarmCase):
                 stdout=other,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
-                preexec_fn=die_with_the_test,  # noqa: PLW1509 - one system call, loaded before
+                preexec_fn=dying_with_the_test(),  # noqa: PLW1509 - two system calls, loaded before
             )
             self.addCleanup(process.wait)
             self.addCleanup(process.kill)

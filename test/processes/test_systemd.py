@@ -14,7 +14,7 @@ from ..process_table import alive
 from .farm import (
     BIN,
     Farm,
-    die_with_the_test,
+    dying_with_the_test,
     until,
 )
 
@@ -54,7 +54,7 @@ class SystemdTests(SynchronousTestCase):
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            preexec_fn=die_with_the_test,  # noqa: PLW1509 - one system call, loaded before
+            preexec_fn=dying_with_the_test(),  # noqa: PLW1509 - two system calls, loaded before
         )
         self.addCleanup(self.end)
         until(lambda: self.manager.poll() is not None or self.ctl("show-environment"), "systemd is there, or is not")

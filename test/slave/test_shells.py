@@ -25,14 +25,15 @@ from buildbot_lite.slave.shell_process import ShellProcess
 from buildbot_lite.slave.shells import MOST_SHELLS, Shells
 from buildbot_lite.wire.contract import LARGEST_SHELL_PIECE, SHELL_WINDOW
 
-from ..process_table import alive
+from ..process_table import alive, kill
+from ..waiting_program import WaitingProgram
 from ..wire.tub_case import until, with_reactor
 
 PERMITTED = Policy(shells=True)
 SIZE = WindowSize(rows=25, columns=99)
 # A slave with one shell, which says when the shell runs.
 SLAVE = """
-import sys
+import os, sys
 from twisted.internet import reactor
 from buildbot_lite.model.shell_request import ShellRequest, WindowSize
 from buildbot_lite.slave.policy import Policy
@@ -41,7 +42,8 @@ from test.slave.test_shells import RecordingTerminal
 
 terminal = RecordingTerminal()
 terminal.shown = lambda: print(terminal.said.decode(), end="", flush=True)
-shells = Shells(reactor, work=sys.argv[1], make=str, env={"PATH": "/usr/bin:/bin"}, policy=Policy(shells=True))
+policy = Policy(shells=True, wrapper=tuple(sys.argv[4:]))
+shells = Shells(reactor, work=sys.argv[1], make=str, env={"PATH": os.environ["PATH"]}, policy=policy)
 size = WindowSize(24, 80) if sys.argv[2] == "terminal" else None
 reactor.callWhenRunning(shells.open, ShellRequest(("sh", "-c", sys.argv[3]), size), terminal)
 reactor.run()
@@ -266,7 +268,7 @@ class ShellTests(TestCase):
         Promise 9.4: a shell does not outlive the slave's process, even if that is killed.
         """
         for kind in ("terminal", "pipes"):
-            script = "trap '' HUP; echo $$; read line; sleep 98765"
+            script = "trap '' HUP; echo $$; read line; exec sleep 98765"
             words = [sys.executable, "-c", SLAVE, self.work, kind, script]
             slave = subprocess.Popen(words, stdout=subprocess.PIPE, cwd=_ROOT)  # noqa: ASYNC220 - it runs beside
             assert slave.stdout is not None
@@ -275,6 +277,42 @@ class ShellTests(TestCase):
                 slave.kill()
             slave.wait(60)
             await until(lambda pid=pid: not alive(pid))  # type: ignore[misc]  # its default
+
+    def slave_killed_at(self, call: str, kind: str, *wrapper: str) -> tuple[int, ...]:
+        """
+        Kill a slave before its shell's *call* of setpriv (see `WaitingProgram`), and let the call go on when its parent
+        is gone; return the processes of both.
+        """
+        setpriv = WaitingProgram(Path(self.work), "setpriv", call)
+        words = [sys.executable, "-c", SLAVE, self.work, kind, "trap '' HUP; echo >began; read line; exec sleep 98765"]
+        with subprocess.Popen([*words, *wrapper], cwd=_ROOT, env=setpriv.environment) as slave:
+            waiting, parent = setpriv.wait_for_call()
+            self.addCleanup(kill, waiting)
+            slave.kill()
+            slave.wait(60)
+            setpriv.go_on(when_gone=parent)
+        return waiting, parent
+
+    @with_reactor
+    async def test_begun_while_killed(self: Any) -> None:
+        """
+        Promise 9.4: a shell does not begin when the slave's process is killed before the shell has asked the kernel to
+        be killed with it.
+        """
+        for kind in ("terminal", "pipes"):
+            waiting, _ = self.slave_killed_at('[ "$8" = setpriv ]', kind)
+            await until(lambda pid=waiting: not alive(pid))  # type: ignore[misc]  # its default
+            self.assertNotIn("began", os.listdir(self.work))
+
+    @with_reactor
+    async def test_begun_below_killed(self: Any) -> None:
+        """
+        Promise 9.4: nor does it begin below a wrapper that was killed with the slave's process before that.
+        """
+        waiting, wrapper = self.slave_killed_at('[ "$7" = sh ]', "pipes", "sh", "-c", '"$@" & wait', "sh")
+        self.assertNotEqual(waiting, wrapper)
+        await until(lambda: not alive(waiting))
+        self.assertNotIn("began", os.listdir(self.work))
 
     @with_reactor
     async def test_most(self: Any) -> None:

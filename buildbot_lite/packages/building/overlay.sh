@@ -235,18 +235,25 @@ LIMITS
     # on the machine itself has no such limit.  The margin is for what else the user runs.
     most=$(prlimit --nproc --output HARD --noheadings --raw)
     if [ "$most" = unlimited ] || [ "$most" -gt $((processes + 1000)) ]; then most=$((processes + 1000)); fi
-    export base root written directory xattr network map capabilities alone memory processes disk OVER_LIMIT reserved mounting watching
+    export base root written directory xattr network map capabilities alone memory processes disk OVER_LIMIT reserved mounting watching \
+        by_number by_descriptor
     exec $personality prlimit --core=0 --nproc="$most" unshare $map sh -euc "$watching" sh "$@"
 }
 
-# Run in the user namespace.
+# Run in the user namespace.  Each process that it starts ends with its parent, however early that dies
+# (keeper/parent_death.py); the first process in the namespaces cannot know the number of its own, unshare.
+#
+# Neither text may have more than 4096 bytes: sh would start a process to write it, and wait for that no more than anybody.
 watching=$(cat <<'WATCHING'
     rm -f "$root/ended"
-    exec 3<&0
-    dying="setpriv --pdeathsig KILL"
-    $dying unshare --mount --pid --fork --kill-child --ipc --uts $alone --mount-proc sh -euc "$mounting" sh "$@" <&3 3<&- 9<&- &
+    exec 4<&0
+    tied() { # PARENT COMMAND…
+        exec setpriv --pdeathsig KILL sh -c "$by_number" tied "$@"
+    }
+    tied $$ unshare --mount --pid --fork --kill-child --ipc --uts $alone --mount-proc \
+        sh -c "$by_descriptor" tied sh -euc "$mounting" sh "$@" <&4 4<&- 9<&- &
     command=$!
-    exec 3<&-
+    exec 4<&-
     # The loops below end with the command, also if this shell was killed.  They do not hold the lock of a kept root.
     runs() { [ -e "/proc/$command" ]; }
     page=$(getconf PAGESIZE)
@@ -266,7 +273,7 @@ watching=$(cat <<'WATCHING'
         exit
     }
     try() { # COMMAND…
-        $dying "$@" &
+        tied "$watcher" "$@" &
         wait $! || true
         ended=$!
     }
@@ -274,6 +281,7 @@ watching=$(cat <<'WATCHING'
     watch_machine() {
         ended=$!
         trap stop TERM
+        read -r watcher _ </proc/self/stat
         while try sleep 1 && runs; do
             first=
             read -r first _ <"/proc/$command/task/$command/children" || [ -n "$first" ] || continue
@@ -304,6 +312,7 @@ watching=$(cat <<'WATCHING'
     watch_disk() {
         ended=$!
         trap stop TERM
+        read -r watcher _ </proc/self/stat
         pause=2
         while try sleep $pause && runs; do
             began=$(date +%s)

@@ -2,9 +2,12 @@
 The programs that run on slaves: shell scripts of several parts, which are sent as an argument of sh.
 """
 
+import shlex
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
+
+from ...keeper.parent_death import BY_DESCRIPTOR, BY_NUMBER
 
 
 def words_of(program: str, verb: str, *words: str) -> Sequence[str]:
@@ -17,4 +20,5 @@ def words_of(program: str, verb: str, *words: str) -> Sequence[str]:
 @cache
 def _text(program: str) -> str:
     parts = ("root_head.sh", "kept.sh", f"{program}.sh")
-    return "".join(files(__package__).joinpath(part).read_text("utf-8") for part in parts)
+    tied = f"by_number={shlex.quote(BY_NUMBER)} by_descriptor={shlex.quote(BY_DESCRIPTOR)}\n"
+    return tied + "".join(files(__package__).joinpath(part).read_text("utf-8") for part in parts)

@@ -54,10 +54,10 @@ class KeptRoot:
     def entering(self, words: tuple[str, ...], term: str) -> tuple[str, ...]:
         """
         The words that run *words* (none: a shell) in the root, from the slave's ``work``.  *term*: the kind of the
-        terminal.  They die with their parent, also below a wrapper.
+        terminal.
         """
         enter = overlay("enter", KEPT, kept_name(self.build.builder, self.build.number), *words)
-        return ("setpriv", "--pdeathsig", "KILL", "env", f"TERM={term}", *enter)
+        return ("env", f"TERM={term}", *enter)
 
 
 async def kept_root(farm: Farm, service: JobService, job: Job, architecture: str) -> KeptRoot:
