@@ -1,36 +1,121 @@
 """
 Cursors: where the next page of a list begins, as a text that only this module reads.
+
+A cursor has the key of the last entry of the page before, by which the list is in order: a number, a name, or a time
+with a number.  No entry gets another key, so each one that is there while somebody goes through the pages is on exactly
+one of them, whatever comes and goes meanwhile.
 """
 
+import math
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, TypeVar
+
+from attrs import frozen
 
 from ...errors import MessageError
 from ...model.whole_numbers import whole_number
 
-LONGEST = 400
+LONGEST = 1000
+"""Characters of a cursor: that of a name of 200 characters has 1,080 if each takes four bytes, and names have 80."""
 LARGEST_PLACE = 1 << 62
 _DIGITS = 19
+
+T = TypeVar("T")
+TimeKey = tuple[float, int]
+"""Seconds since 1970, and a number, which tells apart what has the same time."""
+
+
+@frozen
+class KeyedPage(Generic[T]):
+    """
+    One page of a list: its *entries*, and the cursor of the *next*; None at the end.
+    """
+
+    entries: Sequence[T]
+    next: str | None
 
 
 def cursor(kind: str, place: int | None) -> str | None:
     """
-    The cursor of a list of this *kind* that goes on at *place*; None if *place* is.
+    The cursor of a list of this *kind* that goes on at the number *place*; None if *place* is.
     """
-    return None if place is None else urlsafe_b64encode(f"{kind}:{place}".encode()).decode().rstrip("=")
+    return None if place is None else _encoded(kind, str(place))
 
 
 def place(kind: str, text: str | None) -> int | None:
     """
-    The place in the cursor *text*; None if there is none.  `MessageError` if it is no cursor of such a list.
+    The number in the cursor *text*; None if there is none.  `MessageError` if it is no cursor of such a list.
     """
     if text is None:
         return None
+    found = whole_number(_decoded(kind, text), _DIGITS)
+    if found is None or found >= LARGEST_PLACE:
+        raise _no_cursor()
+    return found
+
+
+def page_by_name(
+    kind: str, text: str | None, entries: Iterable[T], name: Callable[[T], str], most: int
+) -> KeyedPage[T]:
+    """
+    At most *most* of *entries*, in the order of their names, each of which only one has: those after the cursor *text*.
+    """
+    after = None if text is None else _decoded(kind, text)
+    return _page(kind, sorted(entries, key=name), name, after, most)
+
+
+def page_by_time(
+    kind: str, text: str | None, entries: Iterable[T], key: Callable[[T], TimeKey], most: int
+) -> KeyedPage[T]:
+    """
+    At most *most* of *entries*, the oldest first, each of which has a *key* of its own: those after the cursor *text*.
+    """
+    after = None if text is None else _time_key(_decoded(kind, text))
+    return _page(kind, sorted(entries, key=key), key, after, most)
+
+
+def _page(kind: str, entries: Sequence[T], key: Callable[[T], Any], after: Any, most: int) -> KeyedPage[T]:
+    first = 0 if after is None else bisect_right(entries, after, key=key)
+    shown = entries[first : first + most]
+    is_last = first + most >= len(entries)
+    return KeyedPage(shown, None if is_last else _encoded(kind, _written(key(shown[-1]))))
+
+
+def _written(key: str | TimeKey) -> str:
+    return key if isinstance(key, str) else f"{float(key[0])!r} {key[1]}"
+
+
+def _time_key(text: str) -> TimeKey:
+    at, _, number = text.partition(" ")
     try:
-        made, _, number = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().partition(":")
-        found = whole_number(number, _DIGITS)
-        if made == kind and found is not None and found < LARGEST_PLACE:
-            return found
+        seconds, found = float(at), whole_number(number, _DIGITS)
+    except ValueError:
+        raise _no_cursor() from None
+    if found is None or not math.isfinite(seconds):
+        raise _no_cursor()
+    return seconds, found
+
+
+def _encoded(kind: str, key: str) -> str:
+    return urlsafe_b64encode(f"{kind}:{key}".encode("utf-8", "surrogatepass")).decode().rstrip("=")
+
+
+def _decoded(kind: str, text: str) -> str:
+    """
+    The key in the cursor *text*.
+    """
+    try:
+        written = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("utf-8", "surrogatepass")
     except (Error, ValueError):
-        pass
-    raise MessageError("This cursor is of no page of this list.  Take the one in next of the page before.")
+        raise _no_cursor() from None
+    made, colon, key = written.partition(":")
+    if made != kind or not colon:
+        raise _no_cursor()
+    return key
+
+
+def _no_cursor() -> MessageError:
+    return MessageError("This cursor is of no page of this list.  Take the one in next of the page before.")

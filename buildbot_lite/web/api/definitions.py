@@ -14,6 +14,7 @@ from ...model.whole_numbers import DIGITS, whole_number
 from ..page_request import LONGEST_ADDRESS, MOST_FIELDS, PageRequest
 from ..view import FarmView, Reply, Streamed
 from .body import fields_of
+from .cursors import LONGEST
 from .schemas import Schema
 
 BASE = "/api/v1"
@@ -143,11 +144,18 @@ class ApiRequest:
         """
         return int(self.given.get("limit", DEFAULT_LIMIT))
 
+    @property
+    def cursor(self) -> str | None:
+        """
+        Where the page begins; None: with the first entry.
+        """
+        return self.given.get("cursor")
+
 
 DEFAULT_LIMIT = 50
 PAGE = (
     Parameter("limit", WholeKind(1, MOST_LIMIT), f"Entries of a page; {DEFAULT_LIMIT} if it is not given."),
-    Parameter("cursor", TextKind(400), "Where the page begins: `next` of the page before."),
+    Parameter("cursor", TextKind(LONGEST), "Where the page begins: `next` of the page before."),
 )
 
 Answering = Callable[[ApiRequest], Awaitable[Any]]

@@ -71,7 +71,7 @@ async def builds(request: ApiRequest) -> Document:
         since=given.get("since"),
         properties=dict(given.get("property", ())),
     )
-    before = place("builds", given.get("cursor"))
+    before = place("builds", request.cursor)
 
     def read(connection: Connection) -> Document:
         page = history.page(connection, wanted, request.limit, before)
@@ -233,7 +233,7 @@ async def requests(request: ApiRequest) -> Document:
     """
     ``/requests``.
     """
-    before = place("requests", request.given.get("cursor"))
+    before = place("requests", request.cursor)
     status = await request.view.told(request.asked, "status")
     found = await request.view.records.read(lambda c: build_documents.of_requests(c, request.limit, before))
     older = found[-1]["request"] if len(found) == request.limit else None

@@ -14,7 +14,7 @@ from ...status.build_documents import Document
 from ...storage.records import cells, history
 from ...storage.records.history import Page
 from ..farm.live import Document as LiveDocument
-from .cursors import cursor, place
+from .cursors import page_by_name, page_by_time
 from .definitions import PAGE, ApiEndpoint, ApiRequest, TextKind, path_parameter
 
 _BUILDER = path_parameter("builder", TextKind(), "Its name; a slash in it is written %252F.")
@@ -43,11 +43,9 @@ async def builders(request: ApiRequest) -> Document:
     """
     ``/builders``.
     """
-    start = place("builders", request.given.get("cursor")) or 0
     entries = await _all_builders(request)
-    shown = entries[start : start + request.limit]
-    following = start + request.limit if start + request.limit < len(entries) else None
-    return {"builders": await _with_builds(request, shown), "next": cursor("builders", following)}
+    page = page_by_name("builders", request.cursor, entries, lambda each: each["builder"], request.limit)
+    return {"builders": await _with_builds(request, page.entries), "next": page.next}
 
 
 async def builder(request: ApiRequest) -> Document:
@@ -112,12 +110,13 @@ async def queue(request: ApiRequest) -> Document:
     ``/queue``.
     """
     status = await _known(request, "status")
-    start = place("queue", request.given.get("cursor")) or 0
-    waiting = status["waiting"]
-    following = start + request.limit if start + request.limit < len(waiting) else None
+    # Not in the order in which they will be built: that changes while somebody goes through the pages.
+    page = page_by_time(
+        "queue", request.cursor, status["waiting"], lambda each: (each["submitted"], each["request"]), request.limit
+    )
     return {
-        "queue": waiting[start : start + request.limit],
-        "next": cursor("queue", following),
+        "queue": page.entries,
+        "next": page.next,
         "total": status["waiting_total"],
         "away_since": request.view.live.away_since,
     }
@@ -127,10 +126,9 @@ async def slaves(request: ApiRequest) -> Document:
     """
     ``/slaves``.
     """
-    everyone = (await _known(request, "status"))["slaves"]
-    start = place("slaves", request.given.get("cursor")) or 0
-    following = start + request.limit if start + request.limit < len(everyone) else None
-    return {"slaves": everyone[start : start + request.limit], "next": cursor("slaves", following)}
+    everyone: Sequence[LiveDocument] = (await _known(request, "status"))["slaves"]
+    page = page_by_name("slaves", request.cursor, everyone, lambda each: each["slave"], request.limit)
+    return {"slaves": page.entries, "next": page.next}
 
 
 async def slave(request: ApiRequest) -> LiveDocument:
@@ -162,16 +160,17 @@ async def reporters(request: ApiRequest) -> Document:
 
 ENDPOINTS = (
     ApiEndpoint("/farm", "The farm at a glance: slaves, running builds, waiting requests.", farm, "Farm"),
-    ApiEndpoint("/builders", "The builders, each with its newest build.", builders, "Builders", PAGE),
+    ApiEndpoint("/builders", "The builders by name, each with its newest build.", builders, "Builders", PAGE),
     ApiEndpoint("/builders/{builder}", "One builder.", builder, "Builder", (_BUILDER,)),
     ApiEndpoint(
         "/queue",
-        "Waiting requests (the first 1,000) with the reasons; the next one to build first.",
+        "Waiting requests (of those that build first, 1,000) with the reasons, the oldest first; `position` counts "
+        "from the next one to build.",
         queue,
         "Queue",
         PAGE,
     ),
-    ApiEndpoint("/slaves", "The slaves, each with its state.", slaves, "Slaves", PAGE),
+    ApiEndpoint("/slaves", "The slaves by name, each with its state.", slaves, "Slaves", PAGE),
     ApiEndpoint("/slaves/{slave}", "One slave.", slave, "Slave", (_SLAVE,)),
     ApiEndpoint("/schedulers", "The schedulers, each with what it waits for.", schedulers, "Schedulers"),
     ApiEndpoint("/reporters", "Messages of reporters that are not sent yet, or were given up.", reporters, "Reporters"),

@@ -20,7 +20,7 @@ async def changes(request: ApiRequest) -> Document:
     """
     ``/changes``.
     """
-    before = place("changes", request.given.get("cursor"))
+    before = place("changes", request.cursor)
     page = await request.view.records.read(lambda c: build_documents.page_of_changes(c, request.limit, before))
     return {"changes": page.changes, "next": cursor("changes", page.before)}
 
@@ -51,7 +51,7 @@ async def jobs(request: ApiRequest) -> Document:
     """
     given = request.given
     wanted = JobFilter(target=given.get("target"), state=given.get("state"), submitter=given.get("submitter"))
-    before = place("jobs", given.get("cursor"))
+    before = place("jobs", request.cursor)
 
     def read(connection: Connection) -> list[Document]:
         found = job_lists.page(connection, wanted, request.limit, before)
