@@ -25,6 +25,7 @@ The command ``buildbot-lite``.
 
     arguments   parameter types: numbers of builds, properties, times; build_names: BUILDER/NUMBER
     connection  questions to a running master, over its admin FURL
+    command_lines  the commands that people are told to run next
     connecting  waiting until a slave that was started is connected
     resuming    following over restarts of the master
     processes   finding, signalling and starting the process of a directory

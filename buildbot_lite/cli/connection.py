@@ -25,6 +25,7 @@ from ..errors import (
 from ..model.patch_base import PatchBase
 from ..storage.permissions import refuse_loose
 from .build_names import names_no_directory
+from .command_lines import command_line
 from .commands import DIRECTORY, HERE
 from .output import (
     Document,
@@ -260,9 +261,7 @@ class FarmClient:
         """
         The command line of another command for the same master.  *name*: of one or more words.
         """
-        words = [] if self.directory in {None, HERE} else [self.directory]
-        named = ["--furlfile", self.furlfile] if self.directory is None else []
-        return shlex.join(["buildbot-lite", *name.split(), *map(str, [*words, *arguments, *named])])
+        return command_line(self.directory, self.furlfile, name, *arguments)
 
     def _furl(self) -> str:
         if self.directory is not None and not is_there(self.furlfile):
@@ -278,15 +277,6 @@ class FarmClient:
         return (
             furl_in(read_secret("The string"), "standard input") if self.furlfile == "-" else read_furl(self.furlfile)
         )
-
-
-def command_here(name: str, *arguments: object) -> str:
-    """
-    `FarmClient.command` of the master that the running `FarmCommand` asks; without DIR or --furlfile where none runs.
-    """
-    context = click.get_current_context(silent=True)
-    farm = context.params.get("farm") if context is not None else None
-    return (farm or FarmClient(HERE, "", connect)).command(name, *arguments)
 
 
 class FarmCommand(click.Command):

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from .cells import Date, Document, duration, plain
-from .connection import command_here
+from .command_lines import command_here
 from .layout import facts, part, table
 from .two_lines import TwoLines
 

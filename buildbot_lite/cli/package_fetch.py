@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from ..errors import NotFoundError
-from .connection import FarmClient, MasterLink, command_here
+from .command_lines import command_here
+from .connection import FarmClient, MasterLink
 from .download import DownloadedFile
 from .output import note, show
 from .package_jobs import JobCommand

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from ..errors import BuildbotLiteError, NotFoundError
 from ..model.display import printable
-from .connection import MasterLink, command_here
+from .command_lines import command_here
+from .connection import MasterLink
 from .job_following import job_follower
 from .output import Document, note
 from .submitted import SubmittedRequest, follow_all
