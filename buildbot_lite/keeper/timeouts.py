@@ -6,14 +6,26 @@ Time limits of a command: total time, time without output, time without a messag
     max_time   since it began ----------.
     timeout    since its last output ---+---------------> Timeouts --> kill
     grace      since the last message, or the start ----> expired ---> kill, or do not begin
+
+**Pauses.**  While the machine is suspended, or does not run because its host or a debugger stopped everything on it, no
+command can work or write.  So this time does not count for `max_time` and `timeout`: `Timeouts` looks at the clock at
+least every `LOOK` seconds, and the time before a late look does not count.  It does count for the lease, because the
+master, on another machine, may have given the command up meanwhile.
 """
 
 from collections.abc import Callable
-from functools import partial
 
 from ..model.lease import keeper_deadline
 from .loop import Loop, Timers
 from .start_request import StartRequest
+
+LOOK = 10.0
+"""Seconds between two looks at the clock."""
+LATE = 5.0
+"""Seconds by which a look is late after a pause.  Less is a busy machine, and counts."""
+ONCE_MORE = 1.0
+"""Seconds after a pause in which a command may write."""
+_SHORTEST = 0.001
 
 
 class Timeouts:
@@ -27,14 +39,15 @@ class Timeouts:
     def __init__(
         self, request: StartRequest, *, loop: Loop, silence: Callable[[], float], exceeded: Callable[[str, str], None]
     ) -> None:
+        self._loop = loop
         self._timers = Timers(loop)
         self._silence = silence
         self._exceeded = exceeded
-        if request.timeout is not None:
-            self._timers.set("timeout", request.timeout, partial(self._check_silence, request.timeout))
-        if request.max_time is not None:
-            sentence = f"It was still running after {request.max_time:g} s."
-            self._timers.set("max-time", request.max_time, partial(exceeded, "max-time", sentence))
+        self._timeout, self._max_time = request.timeout, request.max_time
+        # Seconds in which this machine ran: since the command began, and since its last output.
+        self._ran = self._silent = 0.0
+        self._looked = loop.now()
+        self._look_later()
 
     def cancel(self) -> None:
         """
@@ -42,12 +55,31 @@ class Timeouts:
         """
         self._timers.clear()
 
-    def _check_silence(self, limit: float) -> None:
-        silence = self._silence()
-        if silence >= limit:
-            self._exceeded("timeout", f"There was no output for {limit:g} s.")
+    def _look_later(self, least: float = _SHORTEST) -> None:
+        left = [LOOK]
+        if self._timeout is not None:
+            left.append(self._timeout - self._silent)
+        if self._max_time is not None:
+            left.append(self._max_time - self._ran)
+        if len(left) > 1:
+            self._due = self._looked + max(min(left), least)
+            self._timers.set("look", self._due - self._loop.now(), self._look)
+
+    def _look(self) -> None:
+        now = self._loop.now()
+        late = now - self._due >= LATE
+        counted = 0.0 if late else now - self._looked
+        self._looked = now
+        self._ran += counted
+        self._silent = min(self._silence(), self._silent + counted)
+        if late:
+            self._look_later(ONCE_MORE)
+        elif self._max_time is not None and self._ran >= self._max_time:
+            self._exceeded("max-time", f"It was still running after {self._max_time:g} s.")
+        elif self._timeout is not None and self._silent >= self._timeout:
+            self._exceeded("timeout", f"There was no output for {self._timeout:g} s.")
         else:
-            self._timers.set("timeout", max(limit - silence, 0.001), partial(self._check_silence, limit))
+            self._look_later()
 
 
 def expired(request: StartRequest, silence: float) -> str | None:
