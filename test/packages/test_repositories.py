@@ -403,9 +403,11 @@ class _Behaviour(_RepositoryCase):
         with patch.dict(os.environ, PATH="/nowhere"):
             self.assertIn("apt install", str(self.assertRaises(BuildbotLiteError, self.add, package)))
         full = OSError(28, "No space left on device")
-        for module, function in ((next_snapshot, "link_or_copy"), (os, "rename"), (os, "symlink")):
+        for module, function in ((next_snapshot, "link_or_copy"), (os, "fsync"), (os, "rename"), (os, "symlink")):
             with patch.object(module, function, side_effect=full):
-                self.assertRaises(DiskFullError, self.add, package)
+                said = str(self.assertRaises(DiskFullError, self.add, package))
+            room = f"there is no room for the repository {self.place.name}."
+            self.assertEqual(said, f"The master's disk is full: {room}", function)
             self.assertEqual(self.seen(), before)
         self.add(package)
 

@@ -780,7 +780,7 @@ class Farm:
             found = leaks_of(self.directory, self.secret_values)
             complaints = [] if self.may_complain else list(self._complaints())
         finally:
-            for mounted in self._mounted:
+            for mounted in reversed(self._mounted):
                 subprocess.run(["umount", "--lazy", mounted], check=False)
             shutil.rmtree(self.directory, ignore_errors=True)
         assert not found, "strings or secrets were found where none may be:\n" + "\n".join(found)

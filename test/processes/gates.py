@@ -6,6 +6,7 @@ The product has no switch for this: `Gates.install` replaces the ``master.tac`` 
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from attrs import frozen
 
@@ -90,8 +91,10 @@ class Gates:
 
     def close(self, gate: str) -> None:
         """
-        Have the master wait at *gate*.
+        Have the master wait at *gate*, when it comes there next.
         """
+        with suppress(FileNotFoundError):
+            (self.farm.directory / "gates" / f"{gate}.reached").rmdir()
         (self.farm.directory / "gates" / gate).write_text("wait")
 
     def wait_reached(self, gate: str) -> None:

@@ -45,7 +45,11 @@ find "$1" -mindepth 1 ! -type f -prune -exec rm -rf {} +
 # Where the slave is root, the build may have made a program with the rights of root on the machine itself.
 find "$1" -type f -perm /7000 -exec chmod a-st {} +
 # The list of packages as it was before the build (overlay.sh).
-if [ -f "$2/installed.txt" ]; then rm -f "$1/installed.txt"; cp "$2/installed.txt" "$1/"; fi
+# A link needs no room on a full disk.
+if [ -f "$2/installed.txt" ]; then
+    rm -f "$1/installed.txt"
+    ln "$2/installed.txt" "$1/" 2>/dev/null || cp "$2/installed.txt" "$1/"
+fi
 """
 """Leaves only what may be uploaded in the directory of the results, its first argument.  The second one: `ROOT`."""
 

@@ -35,6 +35,7 @@ from .snapshots import (
     SnapshotDirectory,
     is_name_of_snapshot,
     make_public_directory,
+    named,
     package_of,
 )
 from .versions import superseded
@@ -81,7 +82,7 @@ class BuildRepository:
             with open(path, "rb") as file:
                 contents = file.read()
         except OSError as error:
-            raise file_error(error, f"repository {self.place}", cannot="be read") from error
+            raise file_error(error, named(self.place), cannot="be read") from error
         digest = hashlib.sha256(contents).hexdigest()
         return {"path": path, "size": len(contents), "sha256": digest, "snapshot": snapshot}
 
@@ -144,7 +145,7 @@ class BuildRepository:
         try:
             return set(superseded(snapshot.packages, versions_in(snapshot, directory, _version), 1))
         except OSError as error:
-            raise file_error(error, f"repository {self.place}", cannot="be read") from error
+            raise file_error(error, named(self.place), cannot="be read") from error
 
     def _packages(self, wanted: Callable[[str], bool]) -> dict[str, tuple[str, int, str]]:
         current = SnapshotDirectory(self.place).current(self.kind)
@@ -168,7 +169,7 @@ class BuildRepository:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
                 return path, os.fstat(file.fileno()).st_size, digest
         except OSError as error:
-            raise file_error(error, f"repository {self.place}", cannot="be read") from error
+            raise file_error(error, named(self.place), cannot="be read") from error
 
     def made_of(self, sources: Collection[str]) -> Mapping[str, str]:
         """

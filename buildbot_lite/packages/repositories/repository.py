@@ -10,13 +10,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Event
 
-from ...errors import InputError
+from ...errors import FileError, InputError
 from ...storage.files import file_error, write_whole
 from .metadata import Metadata
 from .next_snapshot import SnapshotMaker
 from .package_files import measured
 from .package_versions import versions_in
-from .snapshots import KINDS, PUBLIC_FILE, PackageFile, Snapshot, SnapshotDirectory, StaleSnapshotError, package_of
+from .snapshots import KINDS, PUBLIC_FILE, PackageFile, Snapshot, SnapshotDirectory, StaleSnapshotError, named, package_of
 from .versions import superseded
 
 LARGEST_SIGNATURE = 1 << 20
@@ -136,7 +136,7 @@ class PackageRepository:
         try:
             return set(superseded(current.packages, versions_in(current, directory, self._metadata.version), most))
         except OSError as error:
-            raise file_error(error, f"repository {self.directory}", cannot="be read") from error
+            raise file_error(error, named(self.directory), cannot="be read") from error
 
     def all_names(self) -> Collection[str]:
         """
@@ -206,8 +206,12 @@ class PackageRepository:
         try:
             with self.snapshots.locked():
                 yield
-        except OSError as error:
-            raise file_error(error, f"repository {self.directory}", cannot="be changed") from error
+        except (OSError, FileError) as error:
+            # Of a file in a snapshot, nobody but the master knows the path.
+            cause = error.__cause__ if isinstance(error, FileError) else error
+            if not isinstance(cause, OSError):
+                raise
+            raise file_error(cause, named(self.directory), cannot="be changed") from error
 
 
 def _kind(name: str) -> str:

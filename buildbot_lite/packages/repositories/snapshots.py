@@ -118,7 +118,7 @@ class SnapshotDirectory:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise RepositoryBusyError(
-                    f"Another program changes the repository {self.directory}.  Wait until it has ended."
+                    f"Another program changes the {named(self.directory)}.  Wait until it has ended."
                 ) from None
             self._sweep()
             yield
@@ -255,6 +255,13 @@ def is_name_of_snapshot(name: str, kind: str) -> bool:
     """
     found = _NAME.match(name)
     return found is not None and found["kind"] == kind
+
+
+def named(directory: str) -> str:
+    """
+    What a sentence calls the repository in *directory*: submitters see it, and the path is the master's own.
+    """
+    return f"repository {os.path.basename(os.path.normpath(directory))}"
 
 
 def package_of(file: str) -> str:
