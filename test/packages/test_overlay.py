@@ -25,7 +25,7 @@ from buildbot_lite.packages.building.roots import FILES, RESULTS, ROOT, Overlay
 from buildbot_lite.packages.building.steps import ONLY_FILES
 
 from ..growing_limits import LIMITS, within_limits
-from ..needs import needs
+from ..needs import NO_SOURCES, needs
 from ..process_table import alive, arguments, kill, other_pids, read_proc
 from ..waiting_program import WaitingProgram
 
@@ -423,17 +423,21 @@ class OverlayProgramTests(SynchronousTestCase):
         that the program began.
         """
         self.bases.rename(self.slave / "bases")
+        # The archive is the last argument but one.
+        tar = f"while [ $# -gt 2 ]; do shift; done\nexec tar -C {self.slave}/bases/{self.base.name} -cf $1 .\n"
+        return self.make_when_told(tar)
+
+    def make_when_told(self, script: str) -> Path:
+        """
+        Let mmdebstrap be *script*, when it is told to go on; returns a file with a line for each time that it began.
+        """
         programs = self.slave / "programs"
         programs.mkdir()
         attempts, self.entered, go = (self.slave / name for name in ("attempts", "entered", "go"))
         for fifo in (self.entered, go):
             os.mkfifo(fifo)
         mmdebstrap = programs / "mmdebstrap"
-        # The archive is the last argument but one.
-        mmdebstrap.write_text(
-            f"#!/bin/sh\necho >>{attempts}\necho >{self.entered}\nread -r line <{go}\n"
-            f"while [ $# -gt 2 ]; do shift; done\nexec tar -C {self.slave}/bases/{self.base.name} -cf $1 .\n"
-        )
+        mmdebstrap.write_text(f"#!/bin/sh\necho >>{attempts}\necho >{self.entered}\nread -r line <{go}\n{script}")
         mmdebstrap.chmod(0o755)
         self.environment["PATH"] = f"{programs}:{os.environ['PATH']}"
         # Who writes to it need not wait for a reader.
@@ -493,6 +497,36 @@ class OverlayProgramTests(SynchronousTestCase):
         self.assertEqual(attempts.read_text(), "\n")
         bases = {(self.work / name / "build" / ROOT / "base").resolve() for name in ("first", "second")}
         self.assertEqual(bases, {(self.bases / "current").resolve()})
+
+    def test_made_again_at_once(self) -> None:
+        """
+        Promise 9.4: of two builds that find the base too old at once, mmdebstrap itself makes a new one for one of
+        them, and the other one waits and uses the same; nothing stays of the old base, which none uses.
+        """
+        # A base of one program, so that it is made in seconds.
+        script = (
+            "for word; do shift; case $word in --variant=*) word=--variant=extract;; "
+            '--include=*) word=--include=busybox-static;; esac; set -- "$@" "$word"; done\n'
+            f'exec {shutil.which("mmdebstrap")} "$@"\n'
+        )
+        attempts = self.make_when_told(script)
+        os.utime(f"{self.base}.made", (0, 86400))
+        first = self.beginning("first")
+        self.assertEqual(self.line_of(self.entered), "\n")
+        second = self.beginning("second")
+        self.assertIn("uses or makes the bases: waiting for it", self.said_first(second))
+        os.write(self.telling, b"go\n")
+        said = [each.communicate(timeout=300)[1] for each in (first, second)]
+        if "could not be made again" in said[0]:
+            raise SkipTest(NO_SOURCES)
+        self.assertEqual((first.returncode, second.returncode), (0, 0), said)
+        self.assertEqual(attempts.read_text(), "\n")
+        made = (self.bases / "current").resolve()
+        bases = {(self.work / name / "build" / ROOT / "base").resolve() for name in ("first", "second")}
+        self.assertEqual(bases, {made})
+        self.assertTrue((made / "bin" / "busybox").exists())
+        names = {each.name for each in self.bases.iterdir()}
+        self.assertEqual(names, {".lock", "current", made.name, f"{made.name}.made", f"{made.name}.uses"})
 
     def test_killed_maker(self) -> None:
         """
