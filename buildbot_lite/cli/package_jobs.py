@@ -149,7 +149,7 @@ def pause(farm: FarmClient, target: str, reason: str) -> None:
     Start no more builds of TARGET.  Those that run continue, and packages can be submitted.
     """
     answer = farm.ask({"ask": "package-pause", "target": target, "reason": reason})
-    click.echo(f"{answer['target']} is paused.  To go on: buildbot-lite package unpause {target}")
+    click.echo(f"{answer['target']} is paused.  To go on: {farm.command('package unpause', target)}")
 
 
 @commands.command("unpause", cls=JobCommand, short_help="Start builds of a target again.")
