@@ -16,7 +16,16 @@ from .metadata import Metadata
 from .next_snapshot import SnapshotMaker
 from .package_files import measured
 from .package_versions import versions_in
-from .snapshots import KINDS, PUBLIC_FILE, PackageFile, Snapshot, SnapshotDirectory, StaleSnapshotError, named, package_of
+from .snapshots import (
+    KINDS,
+    PUBLIC_FILE,
+    PackageFile,
+    Snapshot,
+    SnapshotDirectory,
+    StaleSnapshotError,
+    named,
+    package_of,
+)
 from .versions import superseded
 
 LARGEST_SIGNATURE = 1 << 20
