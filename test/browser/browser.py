@@ -231,7 +231,7 @@ class Browser:
         """
         Press a key, by its name in `selenium.webdriver.common.keys` in mixed case or as a character.
         """
-        names = {"Enter": Keys.ENTER, "ArrowDown": Keys.ARROW_DOWN, "ArrowUp": Keys.ARROW_UP}
+        names = {"Enter": Keys.ENTER, "Tab": Keys.TAB, "ArrowDown": Keys.ARROW_DOWN, "ArrowUp": Keys.ARROW_UP}
         chain = ActionChains(self._driver)
         if shift:
             chain.key_down(Keys.SHIFT)
@@ -239,6 +239,17 @@ class Browser:
         if shift:
             chain.key_up(Keys.SHIFT)
         chain.perform()
+
+    def tab_to(self, selector: str, most: int = 200) -> None:
+        """
+        Press Tab, at most so often, until the element that a CSS selector finds has the focus, which must be seen.
+        """
+        for _ in range(most):
+            self.press("Tab")
+            if self.run("return document.activeElement.matches(arguments[0])", selector):
+                assert self.run(_FOCUS_IS_SEEN), f"the focus is not seen on {selector} at {self.path}"
+                return
+        raise AssertionError(f"{selector} does not get the focus at {self.path}")
 
     def run(self, script: str, *arguments: Any) -> Any:
         """
@@ -294,13 +305,15 @@ class Browser:
 
     def photograph(self, path: Path | str) -> Path:
         """
-        Write a PNG of the whole page.
+        Write a PNG of the whole page; of a very tall one, of what is on the screen.
         """
-        width, height = self.run(
+        width, height, tall, top = self.run(
             "const page = document.documentElement;"
-            "return [window.innerWidth, Math.max(page.scrollHeight, window.innerHeight)];"
+            "return [window.innerWidth, window.innerHeight, page.scrollHeight, window.scrollY];"
         )
-        clip = {"x": 0, "y": 0, "width": width, "height": min(height, _TALLEST), "scale": 1}
+        fits = tall <= _TALLEST
+        y, height = (0, max(height, tall)) if fits else (top, height)
+        clip = {"x": 0, "y": y, "width": width, "height": height, "scale": 1}
         taken = self._cdp("Page.captureScreenshot", format="png", clip=clip, captureBeyondViewport=True)
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -328,6 +341,12 @@ const found = [...document.body.querySelectorAll("*")].filter(beyond).slice(0, 2
 return ["the page", ...found.map((each) => `${named(each)}: ${each.textContent.trim().slice(0, 60)}`)];
 """
 """Elements inside one that scrolls by itself do not count."""
+
+_FOCUS_IS_SEEN = """
+const box = document.activeElement.getBoundingClientRect();
+const seen = box.width > 1 && box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth;
+return seen && getComputedStyle(document.activeElement).outlineStyle !== "none";
+"""
 
 _INJECTED = """
 const NEVER = ["style", "iframe", "object", "embed", "base", "marquee", "hostile"];

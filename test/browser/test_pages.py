@@ -113,6 +113,32 @@ class PagesTests(BrowserCase):
             self.assertEqual(browser.narrow().open(path).overflow(), [], path)
             browser.wide()
 
+    def test_keyboard(self) -> None:
+        """
+        Promise 10.4: the keyboard leads from the farm to a build, to its log, and to a filled form that forces a build;
+        at each place it is seen where the focus is.
+        """
+        browser = self.browser
+        self.shown.enter(browser)
+        browser.open()
+        browser.tab_to("a.skip", 1)
+        browser.press("Enter")
+        self.assertEqual(browser.run("return location.hash"), "#main")
+        for selector, arrived in (
+            ("a.cell", lambda: browser.all("#steps")),
+            ("#steps a[href*='/logs/']", lambda: browser.all("#log")),
+            (".crumbs a[href*='builders/']", lambda: browser.all("#builds")),
+            ("a[href$='/force']", lambda: browser.all("form.force")),
+        ):
+            browser.tab_to(selector)
+            browser.press("Enter")
+            browser.until(arrived, f"{selector} leads to its page")
+        browser.tab_to("[name='p.username']")
+        browser.press("Ada")
+        browser.tab_to("form.force button")
+        self.assertEqual(browser.one("[name='p.username']").get_property("value"), "Ada")
+        self.assert_sound()
+
     def test_artifact(self) -> None:
         """
         Promise 10.7: a report of HTML is shown, and no script in it runs.

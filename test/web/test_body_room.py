@@ -43,7 +43,7 @@ class BodyRoomTests(SynchronousTestCase):
         Where no room can be made, nobody is displaced: the room is full of bodies that are being answered.
         """
         for _ in range(9):
-            self.room.complete(self.body("complete", 10))
+            self.room.complete(self.body("complete", 10), self.fail)
         self.body("old", 10)
         new = self.body("new")
         self.assertFalse(self.room.grow(new, 11))
@@ -68,24 +68,34 @@ class BodyRoomTests(SynchronousTestCase):
         """
         self.body("other", 20, OTHER)
         for _ in range(4):
-            self.room.complete(self.body("flood", 20, FLOODER))
+            self.room.complete(self.body("flood", 20, FLOODER), self.fail)
         self.assertFalse(self.room.grow(self.body("more", 0, FLOODER), 10))
         self.assertTrue(self.room.grow(self.body("newcomer", 0, Occupant.at("192.0.2.2")), 10))
         self.assertEqual(self.cut, ["other"])
 
     def test_one_each(self) -> None:
         """
-        Where each may have one that is complete, the second is released, and others find room.
+        Where one of each is answered at a time, the next ones wait, in turn; they give way to others as those do that
+        come in, and whoever gives up waits no more.
         """
         self.room.one_each = True
-        first, second = self.body("first", 40, FLOODER), self.body("second", 40, FLOODER)
-        self.assertTrue(self.room.complete(first))
-        self.assertFalse(self.room.complete(second))
-        self.assertEqual((self.room.held, self.room.coming), (40, 0))
-        self.assertTrue(self.room.complete(self.body("other", 60, OTHER)))
-        self.room.release(first)
-        self.assertTrue(self.room.complete(self.body("third", 40, FLOODER)))
-        self.assertEqual(self.cut, [])
+        turns: list[str] = []
+
+        def complete(body: HeldBody, name: str) -> bool:
+            return self.room.complete(body, lambda: turns.append(name))
+
+        bodies = [self.body(name, 20, FLOODER) for name in ("first", "second", "third", "fourth", "fifth")]
+        self.assertEqual([complete(body, str(n)) for n, body in enumerate(bodies)], [True, *[False] * 4])
+        self.assertTrue(complete(self.body("other", 20, OTHER), "other"))
+        self.assertEqual((self.cut, self.room.held), (["second"], 100))
+        self.room.release(bodies[2])
+        self.assertEqual(turns, [])
+        self.room.release(bodies[0])
+        self.assertEqual(turns, ["3"])
+        self.room.release(bodies[3])
+        self.room.release(bodies[4])
+        self.assertEqual((turns, self.room.held, self.room.coming), (["3", "4"], 20, 0))
+        self.assertTrue(complete(self.body("sixth", 20, FLOODER), "sixth"))
 
     def test_holders(self) -> None:
         """

@@ -164,24 +164,27 @@ class FarmPageTests(PagesCase):
 
     def test_states_of_slaves(self) -> None:
         """
-        Promise 10.1: each slave has its state as a word, and why; one that reconnects, until when its builds wait.
+        Promise 10.1: each slave has its state as a word, and why, without its name; one that reconnects, until when its
+        builds wait.  What its state says already is not repeated.
         """
         lost = {**SLAVE_OF_0_1_0, "slave": "bot1", "state": "reconnecting", "why": "bot1 is lost", "running": ["a/1"]}
         full = {**SLAVE_OF_0_1_0, "slave": "bot2", "state": "low-space", "why": "less than 1 GiB is free"}
         other = {**SLAVE_OF_0_1_0, "slave": "bot3", "state": "refused", "why": "it has another key", "running": ["a/2"]}
-        told = [{**lost, "grace_left": 90.0}, full, other]
+        paused = {**SLAVE_OF_0_1_0, "slave": "bot4", "state": "paused", "why": "bot4 is paused"}
+        told = [{**lost, "grace_left": 90.0}, full, other, paused]
         self.master.answers["status"] = {**self.master.answers["status"], "slaves": told}
         until = moment(NOW + 90.0)
         for address in ("/", "/slaves"):
             text = self.get(address).text
             for said in (
-                "bot1 is lost",
+                ">is lost",
                 f"its builds wait until {until}",
                 ">below minspace<",
                 "less than 1 GiB is free",
             ):
                 self.assertIn(said, text, address)
             self.assertIn("it has another key", text, address)
+            self.assertNotIn("is paused", text, address)
         self.assertIn(f"its builds wait until {until}", self.get("/slaves/bot1").text)
         self.assertIn("below minspace (1)", self.get("/slaves").text)
 

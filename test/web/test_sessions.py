@@ -33,7 +33,7 @@ from buildbot_lite.web.holders.string_checks import AT_ONCE, IN_A_ROW, MOST_WAIT
 from buildbot_lite.web.root import SiteRoot
 from buildbot_lite.web.routes import ROUTES
 from buildbot_lite.web.serving.policy import WebPolicy
-from buildbot_lite.web.serving.site import LARGEST_FORM, make_factory
+from buildbot_lite.web.serving.site import LARGEST_FORM, LONGEST_WAIT, make_factory
 
 from .pages_case import CONTROL, OWN, TUB, PagesCase, Received, received
 
@@ -508,7 +508,8 @@ class ForceTests(SessionCase):
 
     def test_large_of_one(self) -> None:
         """
-        Promise 10.9: while the large forms of one are answered, others force builds, with small forms and large ones.
+        Promise 10.9: of the large forms of one visitor one is answered at a time, and the next waits for its turn, so
+        long as there is room, at most a minute; meanwhile others force builds, with small forms and large ones.
         """
         waiting: list[Deferred[Document]] = []
         ask = self.sessions._ask
@@ -530,14 +531,28 @@ class ForceTests(SessionCase):
         large = urlencode({"scheduler": "force", "p.text": "x" * LARGEST_TEXT, "p.reason": "д" * 200})
         small = urlencode({"scheduler": "force", "p.text": "x", "p.reason": "try"})
         answers = [self._sent("/builders/linux/force", body, "192.0.2.1") for body in (large, small, large)]
-        self.assertEqual([len(each.value()) for each in answers[:2]], [0, 0])
-        self.assertEqual(received(answers[2].value()).status, 503)
+        self.assertEqual([len(each.value()) for each in answers], [0, 0, 0])
         for body in (small, large):
             self.assertEqual(received(self._sent("/builders/linux/force", body, "192.0.2.2").value()).status, 303)
         self.assertLessEqual(self.factory.forms.held, LARGEST_FORM)
-        self.assertLess(self.factory.forced.held, 2 * LARGEST_TEXT)
+        self.assertLess(self.factory.forced.held, 3 * LARGEST_TEXT)
         for each in waiting:
             each.errback(NoAnswerError("The master does not answer."))
+        self.assertEqual([received(each.value()).status for each in answers[:2]], [503, 503])
+        self.assertEqual(len(answers[2].value()), 0)
+        self.clock.advance(0)
+        self.assertEqual(received(answers[2].value()).status, 303)
+
+        waiting.clear()
+        answers = [self._sent("/builders/linux/force", large, "192.0.2.1") for _ in range(2)]
+        self.connections[-1].connectionLost(Failure(ConnectionDone()))
+        answers.append(self._sent("/builders/linux/force", large, "192.0.2.1"))
+        self.clock.advance(LONGEST_WAIT)
+        self.assertEqual(received(answers[2].value()).status, 503)
+        waiting.pop().errback(NoAnswerError("The master does not answer."))
+        self.clock.advance(0)
+        self.assertEqual(len(answers[1].value()), 0)
+        self.assertEqual([room.held for room in (self.factory.forced, self.factory.forms)], [0, 0])
 
     def _sent(self, path: str, body: str, address: str) -> StringTransport:
         """

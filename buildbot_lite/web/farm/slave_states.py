@@ -12,8 +12,9 @@ _WORDS = {"low-space": "below minspace"}
 
 def with_states(slaves: Iterable[Document], now: float) -> list[dict[str, Any]]:
     """
-    *slaves*, each with the fields "state", "words" (the state for people), "says" (the reason for it, or None), and
-    "until": the time, in seconds since 1970 as *now*, until which its builds wait for it, or None.
+    *slaves*, each with the fields "state", "words" (the state for people), "says" (the reason for it, without the
+    slave's name, or None), and "until": the time, in seconds since 1970 as *now*, until which its builds wait for it,
+    or None.
     """
     return [_with_state(each, now) for each in slaves]
 
@@ -24,9 +25,19 @@ def _with_state(slave: Document, now: float) -> dict[str, Any]:
         **slave,
         "state": state,
         "words": words_of(state),
-        "says": None if state == "here" else slave.get("why") or slave.get("obstacle"),
+        "says": None if state == "here" else _reason(slave, words_of(state)),
         "until": None if left is None else now + left,
     }
+
+
+def _reason(slave: Document, words: str) -> str | None:
+    """
+    Why *slave* builds nothing, without its name, beside which this stands; None if that is its state, *words*.
+    """
+    name, says = str(slave.get("slave")), slave.get("why") or slave.get("obstacle")
+    if says in {f"{name} is {words}", f"{name} is not connected ({words})"}:
+        return None
+    return None if says is None else str(says).removeprefix(f"{name} ")
 
 
 def words_of(state: str) -> str:

@@ -119,12 +119,12 @@ def _build_link(root: str, label: str) -> Markup:
     builder, _, number = label.rpartition("/")
     if not (builder and number.isdecimal()):
         return Markup(_text(label))  # noqa: S704 - escaped
-    return Markup(f'<a href="{root}{page_of_build(builder, int(number))}">{_text(label)}</a>')  # noqa: S704 - escaped
+    return Markup(f'<a{_line(label)} href="{root}{page_of_build(builder, int(number))}">{_text(label)}</a>')  # noqa: S704 - escaped
 
 
 def _line(name: str) -> str:
     """
-    The attribute of a cell with *name*, which stays on one line if it is short.
+    The attribute of a cell or link with *name*, which stays on one line if it is short.
     """
     return ' class="short"' if len(name) <= _SHORT else ""
 

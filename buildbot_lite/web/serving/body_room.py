@@ -32,7 +32,8 @@ class BodyRoom:
     """
     Room for at most *most* bytes of bodies.  A body for which there is none displaces that which has been coming in for
     longest, of whoever holds the most: who sends slowly, or never ends, does not keep the others out, and a flood
-    displaces itself.  *one_each*: of each occupant, one complete body is held at a time.
+    displaces itself.  *one_each*: of each occupant, one complete body is answered at a time; the others wait, and can
+    be displaced as those that come in.
     """
 
     most: int
@@ -41,6 +42,8 @@ class BodyRoom:
     # Of each occupant: what can be displaced, the oldest first, and the bytes of all of theirs.
     _coming: dict[Occupant, dict[HeldBody, None]] = field(factory=dict)
     _sizes: dict[Occupant, int] = field(factory=dict)
+    _answered: dict[Occupant, HeldBody] = field(factory=dict)
+    _waiting: dict[Occupant, dict[HeldBody, Callable[[], object]]] = field(factory=dict)
 
     @property
     def coming(self) -> int:
@@ -117,17 +120,21 @@ class BodyRoom:
         self._add(body, size - body.size)
         return True
 
-    def complete(self, body: HeldBody) -> bool:
+    def complete(self, body: HeldBody, in_turn: Callable[[], object]) -> bool:
         """
-        *body* is here, and is not displaced while its request is answered.  False, and it is released, if its occupant
-        may have no more that are complete.
+        *body* is here.  True: its request is answered now, and it is not displaced meanwhile.  False: it waits until
+        *in_turn* is called, which must not answer at once: it is called while another body is released.
         """
-        coming = sum(each.size for each in self._coming.get(body.occupant, ()))
-        if self.one_each and coming < self._sizes.get(body.occupant, 0):
-            self.release(body)
+        if self.one_each and body.occupant in self._answered:
+            self._waiting.setdefault(body.occupant, {})[body] = in_turn
             return False
-        self._is_here(body)
+        self._begin(body)
         return True
+
+    def _begin(self, body: HeldBody) -> None:
+        self._is_here(body)
+        if self.one_each:
+            self._answered[body.occupant] = body
 
     def _is_here(self, body: HeldBody) -> None:
         of_one = self._coming.get(body.occupant, {})
@@ -141,3 +148,13 @@ class BodyRoom:
         """
         self._is_here(body)
         self._add(body, -body.size)
+        waiting = self._waiting.get(body.occupant, {})
+        waiting.pop(body, None)
+        if self._answered.get(body.occupant) is body:
+            del self._answered[body.occupant]
+            if (following := next(iter(waiting), None)) is not None:
+                in_turn = waiting.pop(following)
+                self._begin(following)
+                in_turn()
+        if not waiting:
+            self._waiting.pop(body.occupant, None)

@@ -7,7 +7,7 @@ An HTTP server with bounds, by twisted.web.
   `MOST_OF_HOOKS` and `MOST_OF_FORCED` bytes: of too many, the connection with the oldest that is not complete is cut,
   of the visitor who holds the most bytes; a request for which there still is no room is answered with 503.  A form
   that forces a build counts as any other until it is larger than those, and one larger one of a visitor is answered at
-  a time.
+  a time; the next waits in turn, while there is room for it, at most `LONGEST_WAIT` seconds.
 - Heads, and requests that are sent before the one before is answered, have at most `MOST_OF_HEADS` bytes beyond the
   `SMALL_HEAD` of each connection: of too many, the connection that has the oldest of them is cut, of the visitor who
   has the most bytes.
@@ -70,6 +70,8 @@ LARGEST_READ = 32 << 20
 MOST_CONNECTIONS = 1000
 SILENCE = 30
 LONGEST_REQUEST = 120
+LONGEST_WAIT = 60
+"""Seconds for which a large form waits while another of the same visitor is answered."""
 _NO_HEADERS = Headers()
 _LATER = 60
 """Seconds after which a client for which there was no room may come again."""
@@ -85,6 +87,7 @@ class BoundedRequest(Request):
     _largest = LARGEST_FORM
     _room: BodyRoom | None = None
     _larger_room: BodyRoom | None = None
+    _wait: IDelayedCall | None = None
     channel: Any
     visitor: WebVisitor
     """Who asks; set when the head is complete."""
@@ -142,15 +145,12 @@ class BoundedRequest(Request):
 
     def _release(self) -> None:
         # A request whose head never was complete has no room.
+        self._end_wait()
         if self._room is not None:
             self._room.release(self._held)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:  # noqa: N802 - Twisted's
         self.channel.transport.answering()
-        room = None if self._crowded or self._received > self._largest else self._room
-        if room is not None and not room.complete(self._held):
-            self._crowded = True
-            self._discard()
         super().requestReceived(command, origin_form(path)[1], version)  # type: ignore[no-untyped-call]  # Twisted's
 
     def process(self) -> None:
@@ -159,8 +159,32 @@ class BoundedRequest(Request):
             self._sentence(501, "There is no such method.")
         elif self._crowded:
             self._come_later()
+        elif self._room is None or self._received > self._largest or self._room.complete(self._held, self._in_turn):
+            self._answer()
         else:
-            super().process()  # type: ignore[no-untyped-call]  # Twisted's
+            # If it is displaced now, its client can read why.
+            self._held.cut = self._come_later
+            self._wait = self._clock.callLater(LONGEST_WAIT, self._come_later)
+
+    def _answer(self) -> None:
+        super().process()  # type: ignore[no-untyped-call]  # Twisted's
+
+    def _in_turn(self) -> None:
+        self._end_wait()
+        self._clock.callLater(0, self._answer_unless_gone)
+
+    def _answer_unless_gone(self) -> None:
+        if self.channel is not None:
+            self._answer()
+
+    def _end_wait(self) -> None:
+        if self._wait is not None and self._wait.active():
+            self._wait.cancel()
+
+    @property
+    def _clock(self) -> IReactorTime:
+        clock: IReactorTime = self.channel.transport.factory.clock
+        return clock
 
     def _come_later(self) -> None:
         self.close_afterwards()

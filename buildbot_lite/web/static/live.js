@@ -10,8 +10,10 @@
       const at = new Date(time.dateTime);
       if (Number.isNaN(at.getTime())) continue;
       const today = at.toDateString() === new Date().toDateString();
-      time.title = at.toLocaleString();
-      time.textContent = today ? at.toLocaleTimeString() : at.toLocaleString([], {dateStyle: "medium", timeStyle: "short"});
+      time.title = at.toLocaleString([], {dateStyle: "full", timeStyle: "long"});
+      // One time of each page names the zone of all.
+      const zone = time.closest("#as-of") ? {timeZoneName: "short"} : {};
+      time.textContent = today ? at.toLocaleTimeString([], zone) : at.toLocaleString([], {dateStyle: "medium", timeStyle: "short"});
     }
   };
 
