@@ -1,7 +1,8 @@
 """
 The read-only view of builds for people and programs.
 
-``documents``        the running farm and its queue as JSON; ``build_documents``: changes, builds and artifacts;
+``documents``        the running farm and its queue as JSON; ``build_documents``: changes, builds and artifacts,
+                     made of ``build_rows``;
                      ``build_details``: the page of one build; ``slave_documents``; ``outbox_documents``;
                      ``force_forms``
 ``farm_metrics``     figures about the running master, for monitoring

@@ -1,7 +1,7 @@
 """
 What the page of one build shows beside the build's document: its neighbours, commands, changes, remarks, log sizes.
 
-Everything is read in one transaction, and all of it is bounded.
+Everything is read in one transaction, as rows, and all of it is bounded; what is shown is made of them afterwards.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,8 +18,11 @@ from ..model.spec import Run
 from ..storage import schema
 from ..storage.records import buildsets, changes, journal, listed_builds, remarks, requests, streams
 from ..storage.records.builds import Build
+from ..storage.records.buildsets import Buildset
 from ..storage.records.changes import RecordedChange
 from ..storage.records.durations import is_good
+from ..storage.records.journal import JournalRow
+from ..storage.records.listed_builds import TriggeredBuild
 from ..storage.records.remarks import Remark
 from ..storage.records.streams import Stream
 from ..storage.statements import Query
@@ -120,22 +123,61 @@ class BuildStory:
     reason: str
 
 
+@frozen
+class StoryRows:
+    """
+    What a `BuildStory` is made of.  *changes*: the last 50.  *caused*: by the last five of them.
+    """
+
+    row: Build
+    neighbours: Neighbours
+    commands: Sequence[JournalRow]
+    logs: Sequence[Stream]
+    remarks: Sequence[Remark]
+    changes: Sequence[RecordedChange]
+    caused: Mapping[int, Sequence[TriggeredBuild]]
+    buildset: Buildset | None
+
+
 def of_build(connection: Connection, row: Build) -> BuildStory:
     """
     The details of the build *row*.
     """
+    return story_from(read_story(connection, row))
+
+
+def read_story(connection: Connection, row: Build) -> StoryRows:
+    """
+    The rows for the details of the build *row*.
+    """
     request = requests.get(connection, row.request)
     buildset = buildsets.get(connection, request.buildset) if request else None
     of_it = changes.of_buildset(connection, buildset.id) if buildset else []
-    return BuildStory(
+    return StoryRows(
+        row,
         _neighbours(connection, row),
-        _by_step(_commands(connection, row)),
-        _logs(streams.logs_of(connection, row.id, MOST_STREAMS)),
-        _by_step(remarks.last_of(connection, row.id, MOST_REMARKS)),
+        journal.commands_of(connection, row.id, MOST_COMMANDS),
+        streams.logs_of(connection, row.id, MOST_STREAMS),
+        remarks.last_of(connection, row.id, MOST_REMARKS),
         of_it[-50:],
-        _elsewhere(connection, row, of_it[-5:]),
-        buildset.source if buildset else {},
-        buildset.reason if buildset else "",
+        listed_builds.caused_by(connection, [change.id for change in of_it[-5:]]),
+        buildset,
+    )
+
+
+def story_from(rows: StoryRows) -> BuildStory:
+    """
+    The details in *rows*.
+    """
+    return BuildStory(
+        rows.neighbours,
+        _by_step(_shown_command(entry.step, entry.intent.get("spec", {})) for entry in rows.commands),
+        _logs(rows.logs),
+        _by_step(rows.remarks),
+        rows.changes,
+        _elsewhere(rows.row, rows.caused),
+        rows.buildset.source if rows.buildset else {},
+        rows.buildset.reason if rows.buildset else "",
     )
 
 
@@ -149,11 +191,6 @@ def _neighbours(connection: Connection, row: Build) -> Neighbours:
         last_good,
         _FIRST_BAD.first(connection, **here, after=last_good or 0) if failed else None,
     )
-
-
-def _commands(connection: Connection, row: Build) -> Iterable[ShownCommand]:
-    for entry in journal.commands_of(connection, row.id, MOST_COMMANDS):
-        yield _shown_command(entry.step, entry.intent.get("spec", {}))
 
 
 def _shown_command(step: int, spec: Mapping[str, Any]) -> ShownCommand:
@@ -182,10 +219,7 @@ def _logs(found: Iterable[Stream]) -> Mapping[int, Mapping[str, Sequence[Stream]
     return logs
 
 
-def _elsewhere(
-    connection: Connection, row: Build, of_it: Iterable[RecordedChange]
-) -> Sequence[tuple[str, int, str | None]]:
-    caused = listed_builds.caused_by(connection, [change.id for change in of_it])
+def _elsewhere(row: Build, caused: Mapping[int, Sequence[TriggeredBuild]]) -> Sequence[tuple[str, int, str | None]]:
     found = {each.request: each for requested in caused.values() for each in requested}
     return [
         (each.builder, each.number, None if each.result is None else each.result.name)

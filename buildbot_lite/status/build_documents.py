@@ -1,5 +1,5 @@
 """
-Changes, builds and artifacts as JSON documents, from the records alone.
+Changes, builds and artifacts as JSON documents, from the records alone: of `build_rows`, which a transaction fetched.
 
 The fields are as stable as those of `documents`.
 """
@@ -7,72 +7,38 @@ The fields are as stable as those of `documents`.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from attrs import frozen
 from sqlalchemy import Connection
 
 from ..errors import NotFoundError
 from ..model.results import Result
 from ..model.suggestions import did_you_mean, there_is_no
-from ..storage.records import (
-    builds,
-    feed,
-    history,
-    journal,
-    listed_builds,
-    streams,
-)
-from ..storage.records import changes as records_of_changes
+from ..storage.records import builds
 from ..storage.records.builds import Build
 from ..storage.records.changes import RecordedChange
-from ..storage.records.history import (
-    Filter,
-    HistoryEntry,
-    Page,
-)
-from ..storage.records.listed_builds import ListedDetails, StepOfBuild, TriggeredBuild
+from ..storage.records.feed import Event
+from ..storage.records.history import HistoryEntry, Page
+from ..storage.records.journal import JournalRow
+from ..storage.records.listed_builds import ListedDetails, ListedRequest, StepOfBuild, TriggeredBuild
 from ..storage.records.steps import Step
 from ..storage.records.streams import Stream
+from . import build_rows
+from .build_rows import BuildRows, ChangeRows, OneBuildRows
 
 Document = dict[str, Any]
-
-MOST_REQUESTS = 1000
-"""Requests on one page of changes."""
-MOST_COMMANDS = 2000
-"""Commands of a build whose variables are named."""
-
-
-@frozen
-class PageOfChanges:
-    """
-    *changes*, newest first.  *before*: the bound for the next page; None: this is the last one.
-    """
-
-    changes: Sequence[Document]
-    before: int | None
 
 
 def of_changes(connection: Connection, most: int, before: int | None = None) -> list[Document]:
     """
     At most *most* changes, newest first, each with the builds that it caused; with *before* only older ones.
     """
-    found = records_of_changes.newest(connection, most, before)
-    caused = listed_builds.caused_by(connection, [each.id for each in found])
-    return [_of_change(each, caused.get(each.id, ())) for each in found]
+    return changes_from(build_rows.of_changes(connection, most, before))
 
 
-def page_of_changes(connection: Connection, most: int, before: int | None = None) -> PageOfChanges:
+def changes_from(rows: ChangeRows) -> list[Document]:
     """
-    As `of_changes`, but with fewer changes if they caused more than `MOST_REQUESTS` requests: it ends with the last one
-    that is shown with all of its requests.
+    The changes in *rows*, each with the builds that it caused.
     """
-    found = records_of_changes.newest(connection, most, before)
-    caused = listed_builds.caused_by(connection, [each.id for each in found], MOST_REQUESTS)
-    shown = found
-    if sum(map(len, caused.values())) >= MOST_REQUESTS:
-        last = min(caused)
-        shown = [each for each in found if each.id > last] or [each for each in found if each.id == last]
-    following = shown[-1].id if len(shown) < len(found) or len(found) == most else None
-    return PageOfChanges([_of_change(each, caused.get(each.id, ())) for each in shown], following)
+    return [_of_change(each, rows.caused.get(each.id, ())) for each in rows.changes]
 
 
 def _of_change(recorded: RecordedChange, caused: Sequence[TriggeredBuild]) -> Document:
@@ -109,9 +75,9 @@ def _of_request(caused: TriggeredBuild) -> Document:
     }
 
 
-def of_requests(connection: Connection, most: int, before: int | None = None) -> list[Document]:
+def requests_from(rows: Iterable[ListedRequest]) -> list[Document]:
     """
-    At most *most* requests, newest first, each with its builds; with *before* only older ones.
+    The requests in *rows*, each with its builds.
     """
     return [
         {
@@ -126,7 +92,7 @@ def of_requests(connection: Connection, most: int, before: int | None = None) ->
             "reason": each.request.reason,
             "builds": [{**attempt._asdict(), "result": _name(attempt.result)} for attempt in each.builds],
         }
-        for each in listed_builds.requests_before(connection, most, before)
+        for each in rows
     ]
 
 
@@ -134,15 +100,21 @@ def of_builds(connection: Connection, page: Page) -> list[Document]:
     """
     The builds of a page, newest first, each with its steps and its origin.
     """
-    details = listed_builds.details(connection, [entry.build.id for entry in page.entries])
-    return [_of_entry(entry, details) for entry in page.entries]
+    return builds_from(build_rows.of_builds(connection, page))
+
+
+def builds_from(rows: BuildRows) -> list[Document]:
+    """
+    The builds in *rows*, each with its steps and its origin.
+    """
+    return [_of_entry(entry, rows.details) for entry in rows.entries]
 
 
 def of_build(connection: Connection, entry: HistoryEntry) -> Document:
     """
     One build with its steps and its origin.
     """
-    return _of_entry(entry, listed_builds.details(connection, [entry.build.id]))
+    return of_builds(connection, Page([entry], None))[0]
 
 
 def _of_entry(entry: HistoryEntry, details: ListedDetails) -> Document:
@@ -180,12 +152,18 @@ def of_one_build(connection: Connection, row: Build) -> Document:
     One build with the details that are too long for lists: its properties, name → [value, source]; its host; the names
     of the environment variables that its steps set for commands.
     """
-    page = history.page(connection, Filter(row.builder), most=1, before=row.number + 1)
+    return one_build_from(build_rows.of_one_build(connection, row))
+
+
+def one_build_from(rows: OneBuildRows) -> Document:
+    """
+    The build in *rows*, as `of_one_build`.
+    """
     return {
-        **of_build(connection, page.entries[0]),
-        "properties": {**row.properties},
-        "host": _host(connection, row),
-        "environment": _environment(connection, row),
+        **builds_from(rows.listed)[0],
+        "properties": {**rows.row.properties},
+        "host": _host(rows.begun),
+        "environment": _environment(rows.commands),
     }
 
 
@@ -193,10 +171,16 @@ def of_artifacts(connection: Connection, row: Build) -> list[Document]:
     """
     The files that a build produced, without incomplete ones.
     """
-    streams = _artifacts(connection, row)
+    return artifacts_from(build_rows.of_artifacts(connection, row))
+
+
+def artifacts_from(streams: Iterable[Stream]) -> list[Document]:
+    """
+    The artifacts in *streams*.
+    """
     return [
         {"name": name, "length": stream.length, "sha256": stream.sha256, "step": stream.step}
-        for name, stream in streams.items()
+        for name, stream in _artifacts(streams).items()
     ]
 
 
@@ -204,7 +188,7 @@ def the_artifact(connection: Connection, row: Build, name: str) -> Stream:
     """
     The artifact *name* of a build; `NotFoundError`, which lists the existing ones, if there is none.
     """
-    streams = _artifacts(connection, row)
+    streams = _artifacts(build_rows.of_artifacts(connection, row))
     if name not in streams:
         near = did_you_mean(name, streams, see="buildbot-lite artifacts list")
         raise NotFoundError(f"{row.builder}/{row.number} has no artifact {name!r:.200} that is complete.{near}")
@@ -237,20 +221,19 @@ def the_build(connection: Connection, builder: str, number: int | None, known: C
     raise NotFoundError(f"There is no build {builder}/{number}: {builder!r:.100} has not built anything.")
 
 
-def _host(connection: Connection, row: Build) -> str | None:
+def _host(begun: Sequence[Event]) -> str | None:
     """
     The host name of the slave's machine when the build began; None for builds of 0.1.0.
     """
-    begun = feed.since(connection, 0, build=row.id, most=1)
     host = begun[0].body.get("host") if begun else None
     return str(host) if host else None
 
 
-def _environment(connection: Connection, row: Build) -> list[str]:
+def _environment(commands: Iterable[JournalRow]) -> list[str]:
     """
-    The environment variables that steps set for commands of the build.  Values may be secret, names are not.
+    The environment variables that steps set for *commands*.  Values may be secret, names are not.
     """
-    specs = (entry.intent["spec"] for entry in journal.commands_of(connection, row.id, MOST_COMMANDS))
+    specs = (entry.intent["spec"] for entry in commands)
     return sorted({name for spec in specs for name, value in (spec.get("env") or {}).items() if value is not None})
 
 
@@ -267,16 +250,12 @@ def _of_step(step: Step, logs: Sequence[str]) -> Document:
     }
 
 
-def _artifacts(connection: Connection, row: Build) -> dict[str, Stream]:
+def _artifacts(streams: Iterable[Stream]) -> dict[str, Stream]:
     """
     The complete artifacts by name.  If two have the same name, the later one counts.
     """
     # The path of an artifact is BUILDER/NUMBER/NAME.
-    return {
-        stream.path.split("/", 2)[2]: stream
-        for stream in streams.of_build(connection, row.id)
-        if stream.kind == "artifact" and stream.length is not None
-    }
+    return {stream.path.split("/", 2)[2]: stream for stream in streams}
 
 
 # The attribute `name` is looked up by functions of Python.

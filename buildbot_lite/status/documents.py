@@ -91,7 +91,7 @@ def of_retention(connection: Connection) -> Document:
     builds have a mark.
     """
     builds_since, logs_since = retention.oldest(connection)
-    return {"builds_since": builds_since, "logs_since": logs_since, "marked": len(marks.marked(connection))}
+    return {"builds_since": builds_since, "logs_since": logs_since, "marked": marks.count(connection)}
 
 
 def with_live(farm: Farm, documents: Sequence[Document], estimates: Estimates) -> Sequence[Document]:

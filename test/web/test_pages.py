@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Table, insert, update
 from twisted.internet.defer import Deferred
 
 from buildbot_lite.model.results import Result
-from buildbot_lite.status import build_details, build_documents
+from buildbot_lite.status import build_details, build_documents, build_rows
 from buildbot_lite.storage import schema
 from buildbot_lite.storage.records import builds, journal, remarks, slaves, streams
 from buildbot_lite.web.dispatcher import Pages
@@ -420,7 +420,7 @@ class BoundedStoryTests(PagesCase):
             (build_details, "MOST_COMMANDS"),
             (build_details, "MOST_STREAMS"),
             (build_details, "MOST_REMARKS"),
-            (build_documents, "MOST_COMMANDS"),
+            (build_rows, "MOST_COMMANDS"),
         ):
             self.patch(module, name, 2)
         row = self.successResultOf(self.records.read(lambda connection: builds.get(connection, build)))

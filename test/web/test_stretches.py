@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, insert
 
 from buildbot_lite.model.results import Result
-from buildbot_lite.status import build_documents
-from buildbot_lite.status.build_documents import PageOfChanges
+from buildbot_lite.status import build_rows
+from buildbot_lite.status.build_rows import ChangeRows
 from buildbot_lite.storage import schema
 from buildbot_lite.storage.records import history
 from buildbot_lite.storage.records.history import Filter
@@ -121,11 +121,11 @@ class StretchTests(PagesCase):
         """
         asked: list[int] = []
 
-        def page_of_changes(connection: object, most: int, before: int | None = None) -> PageOfChanges:
+        def page_of_changes(connection: object, most: int, before: int | None = None) -> ChangeRows:
             asked.append(most)
-            return PageOfChanges([], None)
+            return ChangeRows([], {})
 
-        self.patch(build_documents, "page_of_changes", page_of_changes)
+        self.patch(build_rows, "page_of_changes", page_of_changes)
         for builders in (1, 200, 1000):
             self._with_builders(builders)
             self.clock.advance(2)
@@ -136,7 +136,7 @@ class StretchTests(PagesCase):
         """
         A page of changes ends with the last one that it can show with all of its builds.
         """
-        self.patch(build_documents, "MOST_REQUESTS", 3)
+        self.patch(build_rows, "MOST_REQUESTS", 3)
         for number, requests in enumerate((1, 2, 1, 5), 1):
             for each in range(requests):
                 self.successResultOf(self.records.write(of_change(number, f"b{each}")))

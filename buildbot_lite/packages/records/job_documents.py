@@ -8,7 +8,8 @@ from typing import Any, Protocol
 from attrs import asdict
 from sqlalchemy import Connection
 
-from ...storage.records import builds
+from ...storage.records.builds import Build
+from . import job_lists
 from .jobs import Job, JobArch
 
 Document = dict[str, Any]
@@ -17,6 +18,13 @@ Document = dict[str, Any]
 def of_job(connection: Connection, job: Job) -> Document:
     """
     A job with its architectures.  Times are seconds since 1970.
+    """
+    return job_from(job, job_lists.builds_of(connection, [job]))
+
+
+def job_from(job: Job, of_arches: Mapping[int, Build]) -> Document:
+    """
+    A job as `of_job`.  *of_arches*: the builds of its architectures, by id.
     """
     return {
         "job": job.id,
@@ -35,7 +43,7 @@ def of_job(connection: Connection, job: Job) -> Document:
         "finished": job.finished,
         "history": _history(job.history),
         "origin": None if job.origin is None else asdict(job.origin),
-        "arches": [_arch(connection, each) for each in job.arches],
+        "arches": [_arch(each, of_arches) for each in job.arches],
     }
 
 
@@ -70,8 +78,8 @@ def of_target(
     }
 
 
-def _arch(connection: Connection, arch: JobArch) -> Document:
-    build = None if arch.build is None else builds.get(connection, arch.build)
+def _arch(arch: JobArch, of_arches: Mapping[int, Build]) -> Document:
+    build = None if arch.build is None else of_arches.get(arch.build)
     return {
         "architecture": arch.architecture,
         "state": arch.state.value,

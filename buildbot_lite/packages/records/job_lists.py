@@ -2,8 +2,12 @@
 Lists of jobs from the farm's database.
 """
 
+from collections.abc import Iterable
+
 from sqlalchemy import Connection, bindparam, exists, func, or_, select
 
+from ...storage.records import builds
+from ...storage.records.builds import Build
 from ...storage.statements import Query
 from .job_rows import ARCHES, JOBS, SELECT, job_of_row, with_arches
 from .job_states import ARCH_ENDS, JobState
@@ -131,7 +135,29 @@ def counts(connection: Connection) -> dict[str, dict[str, int]]:
     """
     The number of unfinished jobs, by target and state.
     """
+    return counts_of(counted(connection))
+
+
+def counted(connection: Connection) -> list[tuple[str, str, int]]:
+    """
+    Target, state, and the number of unfinished jobs.
+    """
+    return _COUNTS.all(connection)
+
+
+def counts_of(rows: Iterable[tuple[str, str, int]]) -> dict[str, dict[str, int]]:
+    """
+    The numbers in *rows* by target and state.
+    """
     found: dict[str, dict[str, int]] = {}
-    for target, state, count in _COUNTS.all(connection):
+    for target, state, count in rows:
         found.setdefault(target, {})[state] = count
     return found
+
+
+def builds_of(connection: Connection, jobs: Iterable[Job]) -> dict[int, Build]:
+    """
+    The builds of the architectures of *jobs*, by id.
+    """
+    ids = {arch.build for job in jobs for arch in job.arches if arch.build is not None}
+    return {each: build for each in ids if (build := builds.get(connection, each)) is not None}

@@ -59,6 +59,11 @@ def of_builder(connection: Connection, builder: str, most: int) -> Durations:
     """
     Of the latest *most* good builds of *builder*.
     """
-    return Durations(
-        _BUILDS.all(connection, builder=builder, most=most), _STEPS.all(connection, builder=builder, most=most)
-    )
+    return Durations(of_builds(connection, builder, most), _STEPS.all(connection, builder=builder, most=most))
+
+
+def of_builds(connection: Connection, builder: str, most: int) -> list[float]:
+    """
+    The seconds of the latest *most* good builds of *builder*.
+    """
+    return _BUILDS.all(connection, builder=builder, most=most)

@@ -3,6 +3,7 @@ Endpoints of builds: steps, logs, properties, artifacts, and the requests that t
 """
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from attrs import evolve
@@ -11,12 +12,15 @@ from sqlalchemy import Connection
 from ...errors import LimitError, NotFoundError
 from ...model.display import file_name
 from ...model.results import Result
-from ...status import build_documents
+from ...status import build_documents, build_rows
 from ...status.build_documents import Document
 from ...status.build_filter import RUNNING
-from ...storage.records import history, steps, streams
+from ...status.build_rows import BuildRows
+from ...storage.records import history, listed_builds, marks, steps, streams
 from ...storage.records.builds import Build
 from ...storage.records.history import Filter
+from ...storage.records.steps import Step
+from ...storage.records.streams import Stream
 from ..html.rendering import segment
 from ..logs.log_reader import LogPart, LogReader
 from ..pages.log import raw
@@ -35,6 +39,7 @@ from .definitions import (
     WholeKind,
     path_parameter,
 )
+from .live_builds import with_live
 from .problems import problem
 
 MOST_LINES = 1000
@@ -73,11 +78,28 @@ async def builds(request: ApiRequest) -> Document:
     )
     before = place("builds", request.cursor)
 
-    def read(connection: Connection) -> Document:
-        page = history.page(connection, wanted, request.limit, before)
-        return {"builds": build_documents.of_builds(connection, page), "next": cursor("builds", page.before)}
+    def read(connection: Connection) -> BuildRows:
+        return build_rows.of_builds(connection, history.page(connection, wanted, request.limit, before))
 
-    return await request.view.records.read(read)
+    status = await request.view.told(request.asked, "status")
+    found = await request.view.records.read(read)
+    return {
+        "builds": with_live(build_documents.builds_from(found), status),
+        "next": cursor("builds", found.before),
+    }
+
+
+async def kept(request: ApiRequest) -> Document:
+    """
+    ``/kept``.
+    """
+    after = place("kept", request.cursor) or 0
+    found = await request.view.records.read(lambda c: marks.page(c, after, request.limit))
+    following = found[-1].id if len(found) == request.limit else None
+    return {
+        "kept": [{"builder": each.builder, "number": each.number, "reason": each.reason} for each in found],
+        "next": cursor("kept", following),
+    }
 
 
 def _of_build(connection: Connection, request: ApiRequest) -> Build:
@@ -88,9 +110,11 @@ async def build(request: ApiRequest) -> Document:
     """
     ``/builds/BUILDER/NUMBER``.
     """
-    return await request.view.records.read(
-        lambda connection: build_documents.of_one_build(connection, _of_build(connection, request))
+    status = await request.view.told(request.asked, "status")
+    found = await request.view.records.read(
+        lambda connection: build_rows.of_one_build(connection, _of_build(connection, request))
     )
+    return with_live([build_documents.one_build_from(found)], status)[0]
 
 
 async def properties(request: ApiRequest) -> Document:
@@ -105,13 +129,18 @@ async def logs(request: ApiRequest) -> Document:
     """
     ``/builds/BUILDER/NUMBER/logs``.
     """
-    return await request.view.records.read(lambda connection: _logs(connection, _of_build(connection, request)))
+
+    def read(connection: Connection) -> tuple[list[Step], list[Stream]]:
+        row = _of_build(connection, request)
+        return steps.of_build(connection, row.id), streams.of_build(connection, row.id)
+
+    return _logs(*await request.view.records.read(read))
 
 
-def _logs(connection: Connection, row: Build) -> Document:
-    names = {step.number: step.name for step in steps.of_build(connection, row.id)}
+def _logs(of_build: Sequence[Step], files: Sequence[Stream]) -> Document:
+    names = {step.number: step.name for step in of_build}
     lengths: dict[tuple[int, str], int | None] = {}
-    for each in streams.of_build(connection, row.id):
+    for each in files:
         if each.kind == "log":
             before = lengths.get((each.step, each.name), 0)
             lengths[each.step, each.name] = None if before is None or each.length is None else before + each.length
@@ -182,12 +211,12 @@ async def artifacts(request: ApiRequest) -> Document:
     ``/builds/BUILDER/NUMBER/artifacts``.
     """
     found = await request.view.records.read(
-        lambda connection: build_documents.of_artifacts(connection, _of_build(connection, request))
+        lambda connection: build_rows.of_artifacts(connection, _of_build(connection, request))
     )
     return {
         "artifacts": [
             {**each, "raw": "artifacts/" + "/".join(segment(part) for part in each["name"].split("/"))}
-            for each in found
+            for each in build_documents.artifacts_from(found)
         ]
     }
 
@@ -223,10 +252,10 @@ async def one_request(request: ApiRequest) -> Document:
     """
     number = request.given["number"]
     status = await request.view.told(request.asked, "status")
-    found = await request.view.records.read(lambda c: build_documents.of_requests(c, 1, number + 1))
-    if not found or found[0]["request"] != number:
+    found = await request.view.records.read(lambda c: listed_builds.requests_before(c, 1, number + 1))
+    if not found or found[0].request.id != number:
         raise NotFoundError(f"There is no request {number} (any more).")
-    return _with_reason(found[0], status)
+    return _with_reason(build_documents.requests_from(found)[0], status)
 
 
 async def requests(request: ApiRequest) -> Document:
@@ -235,9 +264,10 @@ async def requests(request: ApiRequest) -> Document:
     """
     before = place("requests", request.cursor)
     status = await request.view.told(request.asked, "status")
-    found = await request.view.records.read(lambda c: build_documents.of_requests(c, request.limit, before))
-    older = found[-1]["request"] if len(found) == request.limit else None
-    return {"requests": [_with_reason(each, status) for each in found], "next": cursor("requests", older)}
+    found = await request.view.records.read(lambda c: listed_builds.requests_before(c, request.limit, before))
+    older = found[-1].request.id if len(found) == request.limit else None
+    documents = build_documents.requests_from(found)
+    return {"requests": [_with_reason(each, status) for each in documents], "next": cursor("requests", older)}
 
 
 def _with_reason(document: Document, status: Any) -> Document:
@@ -255,6 +285,13 @@ ENDPOINTS = (
         builds,
         "Builds",
         (*_FILTER, *PAGE),
+    ),
+    ApiEndpoint(
+        "/kept",
+        "Builds that retention does not remove, because somebody said so; the oldest first.",
+        kept,
+        "KeptBuilds",
+        PAGE,
     ),
     ApiEndpoint("/builds/{builder}/{number}", "One build, with its properties.", build, "OneBuild", _OF_BUILD),
     ApiEndpoint("/builds/{builder}/{number}/properties", "Its properties.", properties, "Properties", _OF_BUILD),

@@ -5,7 +5,7 @@ Endpoints of what pages show beside a document: the story of one build, and the 
 from sqlalchemy import Connection
 
 from ...status import build_details, build_documents
-from ...status.build_details import BuildStory
+from ...status.build_details import BuildStory, StoryRows
 from ...status.build_documents import Document
 from ...storage.records import marks
 from .definitions import ApiEndpoint, ApiRequest, TextKind, WholeKind, path_parameter
@@ -20,12 +20,12 @@ async def details(request: ApiRequest) -> Document:
     ``/builds/BUILDER/NUMBER/details``.
     """
 
-    def read(connection: Connection) -> Document:
+    def read(connection: Connection) -> tuple[StoryRows, str | None]:
         row = build_documents.the_build(connection, request.given["builder"], request.given["number"], ())
-        why_kept = marks.why_kept(connection, row.id)
-        return {**_of_story(build_details.of_build(connection, row)), "why_kept": why_kept}
+        return build_details.read_story(connection, row), marks.why_kept(connection, row.id)
 
-    return await request.view.records.read(read)
+    story, why_kept = await request.view.records.read(read)
+    return {**_of_story(build_details.story_from(story)), "why_kept": why_kept}
 
 
 def _of_story(story: BuildStory) -> Document:

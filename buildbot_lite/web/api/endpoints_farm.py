@@ -5,17 +5,22 @@ Endpoints of the farm as it is now: builders, queue, slaves, schedulers.
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
+from attrs import frozen
 from sqlalchemy import Connection
 
 from ...errors import NoAnswerError, NotFoundError
+from ...model.estimates import SAMPLES, estimate
 from ...model.suggestions import there_is_no
-from ...status import build_documents, outbox_documents
+from ...status import build_documents, build_rows, outbox_documents
 from ...status.build_documents import Document
-from ...storage.records import cells, history
+from ...status.build_rows import BuildRows
+from ...storage.records import cells, durations, history
+from ...storage.records.cells import BuildCell
 from ...storage.records.history import Page
 from ..farm.live import Document as LiveDocument
 from .cursors import page_by_name, page_by_time
 from .definitions import PAGE, ApiEndpoint, ApiRequest, TextKind, path_parameter
+from .live_builds import with_live
 
 _BUILDER = path_parameter("builder", TextKind(), "Its name; a slash in it is written %252F.")
 _SLAVE = path_parameter("slave", TextKind(), "Its name.")
@@ -76,7 +81,12 @@ async def _with_builds(request: ApiRequest, shown: Sequence[LiveDocument]) -> li
     status = await request.view.told(request.asked, "status")
     waiting = Counter(each["builder"] for each in status.get("waiting", ()))
     names = [each["builder"] for each in shown]
-    last, running = await request.view.records.read(lambda connection: _builds_of(connection, names))
+    found = await request.view.records.read(lambda connection: _read_builds(connection, names))
+    documents = with_live(build_documents.builds_from(found.newest), status)
+    last = {each["builder"]: each for each in documents}
+    running: dict[str, list[int]] = defaultdict(list)
+    for cell in found.running:
+        running[cell.builder].append(cell.number)
     return [
         {
             "builder": each["builder"],
@@ -85,24 +95,30 @@ async def _with_builds(request: ApiRequest, shown: Sequence[LiveDocument]) -> li
             "slaves": each.get("slaves"),
             "running": running[each["builder"]],
             "waiting": waiting[each["builder"]],
+            "takes": estimate(found.durations[each["builder"]], ()).build,
             "last": last.get(each["builder"]),
         }
         for each in shown
     ]
 
 
-def _builds_of(
-    connection: Connection, names: Sequence[str]
-) -> tuple[Mapping[str, Document], Mapping[str, Sequence[int]]]:
+@frozen
+class BuilderRows:
     """
-    The newest build of each builder, and the numbers of those that run.
+    The newest build of each builder, all builds that run, and how long the latest good builds took.
     """
-    newest = history.newest_of_each(connection, names)
-    running: dict[str, list[int]] = defaultdict(list)
-    for cell in cells.running(connection):
-        running[cell.builder].append(cell.number)
-    documents = build_documents.of_builds(connection, Page(newest, None))
-    return {each["builder"]: each for each in documents}, running
+
+    newest: BuildRows
+    running: Sequence[BuildCell]
+    durations: Mapping[str, Sequence[float]]
+
+
+def _read_builds(connection: Connection, names: Sequence[str]) -> BuilderRows:
+    return BuilderRows(
+        build_rows.of_builds(connection, Page(history.newest_of_each(connection, names), None)),
+        cells.running(connection),
+        {name: durations.of_builds(connection, name, SAMPLES) for name in names},
+    )
 
 
 async def queue(request: ApiRequest) -> Document:
@@ -155,7 +171,8 @@ async def reporters(request: ApiRequest) -> Document:
     """
     ``/reporters``.
     """
-    return {"unsent": await request.view.records.read(outbox_documents.of_reporters)}
+    found = await request.view.records.read(outbox_documents.read_reporters)
+    return {"unsent": outbox_documents.reporters_from(found)}
 
 
 ENDPOINTS = (

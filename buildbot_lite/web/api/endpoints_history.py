@@ -7,9 +7,10 @@ from sqlalchemy import Connection
 from ...errors import NotFoundError
 from ...packages.records import job_documents, job_lists, job_records
 from ...packages.records.job_states import JobState
-from ...packages.records.jobs import JobFilter
-from ...status import build_documents
+from ...packages.records.jobs import Job, JobFilter
+from ...status import build_documents, build_rows
 from ...status.build_documents import Document
+from ...storage.records.builds import Build
 from .cursors import cursor, place
 from .definitions import PAGE, ApiEndpoint, ApiRequest, ChoiceKind, Parameter, TextKind, WholeKind, path_parameter
 
@@ -21,8 +22,8 @@ async def changes(request: ApiRequest) -> Document:
     ``/changes``.
     """
     before = place("changes", request.cursor)
-    page = await request.view.records.read(lambda c: build_documents.page_of_changes(c, request.limit, before))
-    return {"changes": page.changes, "next": cursor("changes", page.before)}
+    page = await request.view.records.read(lambda c: build_rows.page_of_changes(c, request.limit, before))
+    return {"changes": build_documents.changes_from(page), "next": cursor("changes", page.before)}
 
 
 async def change(request: ApiRequest) -> Document:
@@ -30,10 +31,10 @@ async def change(request: ApiRequest) -> Document:
     ``/changes/NUMBER``.
     """
     number = request.given["number"]
-    found = await request.view.records.read(lambda c: build_documents.of_changes(c, 1, number + 1))
-    if not found or found[0]["change"] != number:
+    found = await request.view.records.read(lambda c: build_rows.of_changes(c, 1, number + 1))
+    if not found.changes or found.changes[0].id != number:
         raise NotFoundError(f"There is no change {number} (any more).")
-    return found[0]
+    return build_documents.changes_from(found)[0]
 
 
 async def targets(request: ApiRequest) -> Document:
@@ -50,16 +51,21 @@ async def jobs(request: ApiRequest) -> Document:
     ``/packages/jobs``.
     """
     given = request.given
-    wanted = JobFilter(target=given.get("target"), state=given.get("state"), submitter=given.get("submitter"))
+    wanted = JobFilter(
+        target=given.get("target"),
+        state=given.get("state"),
+        name=given.get("name"),
+        submitter=given.get("submitter"),
+    )
     before = place("jobs", request.cursor)
 
-    def read(connection: Connection) -> list[Document]:
+    def read(connection: Connection) -> tuple[list[Job], dict[int, Build]]:
         found = job_lists.page(connection, wanted, request.limit, before)
-        return [job_documents.of_job(connection, each) for each in found]
+        return found, job_lists.builds_of(connection, found)
 
-    found = await request.view.records.read(read)
-    older = found[-1]["job"] if len(found) == request.limit else None
-    return {"jobs": found, "next": cursor("jobs", older)}
+    found, builds = await request.view.records.read(read)
+    older = found[-1].id if len(found) == request.limit else None
+    return {"jobs": [job_documents.job_from(each, builds) for each in found], "next": cursor("jobs", older)}
 
 
 async def job(request: ApiRequest) -> Document:
@@ -68,18 +74,19 @@ async def job(request: ApiRequest) -> Document:
     """
     number = request.given["number"]
 
-    def read(connection: Connection) -> Document:
+    def read(connection: Connection) -> tuple[Job, dict[int, Build]]:
         found = job_records.get(connection, number)
         if found is None:
             raise NotFoundError(f"There is no job {number} (any more).")
-        return job_documents.of_job(connection, found)
+        return found, job_lists.builds_of(connection, [found])
 
-    return await request.view.records.read(read)
+    return job_documents.job_from(*await request.view.records.read(read))
 
 
 _JOB_FILTER = (
     Parameter("target", TextKind(80), "Jobs of this target."),
     Parameter("state", ChoiceKind([str(each) for each in JobState]), "In this state."),
+    Parameter("name", TextKind(), "Of the source package of this name."),
     Parameter("submitter", TextKind(), "Of this submitter."),
 )
 ENDPOINTS = (

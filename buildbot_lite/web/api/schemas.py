@@ -163,6 +163,11 @@ _FARM = record(
     change_sources=list_of(MAP),
 )
 
+_LIVE: Mapping[str, Schema] = {
+    "waits_for": {**or_null(TEXT), "description": "of one that runs: the reason for which its present step waits"},
+    "expected_end": {**or_null(MOMENT), "description": "of one that runs; null: not known"},
+}
+
 COMPONENTS: Mapping[str, Schema] = {
     "Problem": record(status=WHOLE, title=TEXT, detail={**TEXT, "description": "a sentence for people"}),
     "Farm": with_optional(_FARM, kept=MAP, unsent=list_of(_UNSENT)),
@@ -173,10 +178,11 @@ COMPONENTS: Mapping[str, Schema] = {
         slaves={**or_null(list_of(TEXT)), "description": "null: too many to name, or not known"},
         running=list_of(WHOLE),
         waiting=WHOLE,
+        takes={**or_null(NUMBER), "description": "seconds: the median of its latest good builds"},
         last=or_null(ref("Build")),
     ),
-    "Build": record(**_BUILD),
-    "OneBuild": record(**_BUILD, properties=_PROPERTIES, host=or_null(TEXT), environment=list_of(TEXT)),
+    "Build": record(**_BUILD, **_LIVE),
+    "OneBuild": record(**_BUILD, **_LIVE, properties=_PROPERTIES, host=or_null(TEXT), environment=list_of(TEXT)),
     "Properties": record(properties=_PROPERTIES),
     "BuildDetails": record(
         previous={**or_null(WHOLE), "description": "the number of the build before it, of the same builder"},
@@ -305,6 +311,8 @@ COMPONENTS: Mapping[str, Schema] = {
     "ForceForms": record(forms=list_of(MAP)),
     "Builders": page_of("builders", "Builder"),
     "Builds": page_of("builds", "Build"),
+    "KeptBuild": record(builder=TEXT, number=WHOLE, reason=TEXT),
+    "KeptBuilds": page_of("kept", "KeptBuild"),
     "Logs": record(logs=list_of(ref("Log"))),
     "Artifacts": record(artifacts=list_of(ref("Artifact"))),
     "Requests": page_of("requests", "Request"),

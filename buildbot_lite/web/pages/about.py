@@ -70,7 +70,7 @@ async def about(view: FarmView, asked: PageRequest) -> Reply:
     """
     www, status = await view.told(asked, "www"), await view.told(asked, "status")
     try:
-        reach = await view.records.read(_reach)
+        reach = Reach(*await view.records.read(_reach))
     except StorageError:
         reach = Reach()
     return await view.page(
@@ -86,8 +86,8 @@ async def about(view: FarmView, asked: PageRequest) -> Reply:
     )
 
 
-def _reach(connection: Connection) -> Reach:
-    return Reach(*retention.oldest(connection), marked=len(marks.marked(connection)))
+def _reach(connection: Connection) -> tuple[float | None, float | None, int]:
+    return *retention.oldest(connection), marks.count(connection)
 
 
 ROUTES = (Route("/about", about, kept=10.0),)

@@ -122,16 +122,16 @@ async def favicon(view: FarmView, asked: PageRequest) -> Reply:
     www = await view.told(asked, "www")
     configured = [each["builder"] for each in www.get("builders") or ()][:_MOST_BUILDERS]
 
-    def read(connection: Connection) -> tuple[list[Result | None], bool]:
+    def read(connection: Connection) -> tuple[dict[str, list[BuildCell]], list[BuildCell]]:
         names = configured or cells.builders(connection, _MOST_BUILDERS)
-        newest = cells.newest_of_each(connection, names, 3)
-        return [_finished(newest[name]) for name in names], bool(cells.running(connection))
+        return cells.newest_of_each(connection, names, 3), cells.running(connection)
 
-    results, running = await view.records.read(read)
+    newest, running = await view.records.read(read)
+    results = [_finished(each) for each in newest.values()]
     worst = next((bad for bad in _BAD if bad in results), None)
     best = next((each for each in results if each is not None), None)
     shown = worst or (Result.SUCCESS if best is not None else None)
-    return Reply(200, icon(shown, running=running, away=view.live.away_since is not None), SVG)
+    return Reply(200, icon(shown, running=bool(running), away=view.live.away_since is not None), SVG)
 
 
 def _finished(newest: Sequence[BuildCell]) -> Result | None:

@@ -6,15 +6,18 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from attrs import frozen
 from markupsafe import Markup
 from sqlalchemy import Connection
 from twisted.internet.threads import deferToThread
 
 from ...errors import FileError
-from ...status import build_details, build_documents
-from ...status.build_details import BuildStory
+from ...status import build_details, build_documents, build_rows
+from ...status.build_details import BuildStory, StoryRows
+from ...status.build_rows import OneBuildRows
 from ...storage.compressed_streams import open_stream
 from ...storage.records import marks
+from ...storage.records.streams import Stream
 from ..farm.live import Document
 from ..farm.stored_farm import Places
 from ..logs.terminal import Terminal
@@ -31,9 +34,9 @@ async def build(view: FarmView, asked: PageRequest, builder: str, number: int) -
     """
     ``/builders/NAME/NUMBER``.
     """
-    document, details, artifacts, why_kept = await view.records.read(
-        lambda connection: _read(connection, builder, number)
-    )
+    rows = await view.records.read(lambda connection: _read(connection, builder, number))
+    document = build_documents.one_build_from(rows.build)
+    details = build_details.story_from(rows.story)
     status = await view.live.answer("status")
     empty: Document = {}
     live = next((each for each in status.get("running", ()) if _is(each, builder, number)), empty)
@@ -49,8 +52,8 @@ async def build(view: FarmView, asked: PageRequest, builder: str, number: int) -
         builder=builder,
         details=details,
         steps=steps,
-        artifacts=artifacts,
-        why_kept=why_kept,
+        artifacts=build_documents.artifacts_from(rows.artifacts),
+        why_kept=rows.why_kept,
         live=live,
         spent=end - document["started"],
         properties=sorted(document["properties"].items())[:MOST_PROPERTIES],
@@ -61,14 +64,24 @@ def _is(each: Document, builder: str, number: int) -> bool:
     return bool(each["builder"] == builder and each["number"] == number)
 
 
-def _read(
-    connection: Connection, builder: str, number: int
-) -> tuple[dict[str, Any], BuildStory, list[Any], str | None]:
+@frozen
+class BuildPageRows:
+    """
+    What the page of a build is made of.
+    """
+
+    build: OneBuildRows
+    story: StoryRows
+    artifacts: Sequence[Stream]
+    why_kept: str | None
+
+
+def _read(connection: Connection, builder: str, number: int) -> BuildPageRows:
     row = build_documents.the_build(connection, builder, number, ())
-    return (
-        build_documents.of_one_build(connection, row),
-        build_details.of_build(connection, row),
-        build_documents.of_artifacts(connection, row),
+    return BuildPageRows(
+        build_rows.of_one_build(connection, row),
+        build_details.read_story(connection, row),
+        build_rows.of_artifacts(connection, row),
         marks.why_kept(connection, row.id),
     )
 

@@ -82,10 +82,23 @@ class MatchingSlaves:
 
 
 @frozen
+class FarmRows:
+    """
+    What the records say of the builders, in one transaction: their newest *cells*; of those that are only counted, the
+    newest few (*others*).
+    """
+
+    cells: Mapping[str, Sequence[BuildCell]]
+    others: Mapping[str, Sequence[BuildCell]]
+    running: Sequence[BuildCell]
+    steps: Mapping[int, RunningStep]
+
+
+@frozen
 class _Snapshot:
     """
-    What the records say, in one transaction.  *total*: of the builders, of which those of *shown* have a row, and
-    *failing* fail (None: they are too many to be counted).
+    What is shown of the builders: *total*, of which those of *shown* have a row, and *failing* fail (None: they are too
+    many to be counted).
     """
 
     total: int
@@ -104,7 +117,8 @@ async def farm(view: FarmView, asked: PageRequest) -> Reply:
     www, status = await view.told(asked, "www"), await view.told(asked, "status")
     wanted = FarmFilter(**{name: asked.field(name) for name in ("text", "tag", "slave", "result")})
     waits = frozenset(each["builder"] for each in status.get("waiting", ()))
-    snapshot = await view.records.read(lambda connection: _read(connection, asked, wanted, www, waits))
+    known = await _known(view, www)
+    snapshot = await _snapshot(view, asked, wanted, known, MatchingSlaves(www, wanted.slave), waits)
     return await view.page(
         asked,
         "farm.html",
@@ -124,36 +138,75 @@ async def farm(view: FarmView, asked: PageRequest) -> Reply:
     )
 
 
-def _read(
-    connection: Connection, asked: PageRequest, wanted: FarmFilter, www: Document, waits: Collection[str]
-) -> _Snapshot:
+async def _known(view: FarmView, www: Document) -> Sequence[Document]:
     """
-    What is shown of the builders in *www*, of which those in *waits* have requests that wait.  If they are more than a
-    page has, the first one begins with those that build or wait.
+    The builders of the configuration; while it is not known, those that have builds.
     """
     known: Sequence[Document] | None = www.get("builders")
     if known is None:
-        names = cells.builders(connection, MOST_BUILDERS)
+        names = await view.records.read(lambda connection: cells.builders(connection, MOST_BUILDERS))
         known = [{"builder": name, "tags": (), "slaves": ()} for name in names]
-    slaves = MatchingSlaves(www, wanted.slave)
+    return known
+
+
+async def _snapshot(
+    view: FarmView,
+    asked: PageRequest,
+    wanted: FarmFilter,
+    known: Sequence[Document],
+    slaves: MatchingSlaves,
+    waits: Collection[str],
+) -> _Snapshot:
+    """
+    What is shown of the builders that are *known*, of which those in *waits* have requests that wait.  If they are more
+    than a page has, the first one begins with those that build or wait.
+    """
     passing = [each for each in known if wanted.passes(each, slaves)]
-    ended: dict[str, Sequence[BuildCell]] = {}
+    names = [each["builder"] for each in passing]
+    # All of a filter by result are read, and else a page, and the busy ones of further pages.
+    page = stretch(asked, names, MOST_ROWS)
+    read = names[:MOST_BUILDERS] if wanted.result else page.rows
+    further = [] if wanted.result or page.newer is not None else names[MOST_ROWS:]
+    counted = [each["builder"] for each in known] if len(known) <= MOST_COUNTED else []
+    rows = await view.records.read(lambda connection: _read(connection, read, further, waits, counted))
+    ended = {name: _ended(found) for name, found in rows.cells.items()}
     if wanted.result:
-        ended = _ended(connection, passing[:MOST_BUILDERS])
         results = _BAD if wanted.result == FAILING else {wanted.result}
         passing = [each for each in passing if _last_result(ended.get(each["builder"], ())) in results]
-    running = cells.running(connection)
     shown = stretch(asked, passing, MOST_ROWS)
     if shown.newer is None and shown.older is not None:
-        busy = {each.builder for each in running} | {*waits}
+        busy = {each.builder for each in rows.running} | {*waits}
         shown = evolve(shown, rows=_busy_first(passing, busy))
-    ended = ended or _ended(connection, shown.rows)
     return _Snapshot(
         len(known),
-        _failing(connection, known, ended) if len(known) <= MOST_COUNTED else None,
+        _failing(ended, rows.others) if counted or not known else None,
         sorted({tag for each in known for tag in each.get("tags", ())}),
         shown,
         ended,
+        rows.running,
+        rows.steps,
+    )
+
+
+def _read(
+    connection: Connection,
+    names: Sequence[str],
+    further: Sequence[str],
+    waits: Collection[str],
+    counted: Sequence[str],
+) -> FarmRows:
+    """
+    The newest builds of the builders *names*, and of at most `MOST_BUSY` of *further* that build or are in *waits*; of
+    the others that are *counted*, the newest few.
+    """
+    running = cells.running(connection)
+    busy = {each.builder for each in running} | {*waits}
+    busy_names = [name for name in further if name in busy][:MOST_BUSY]
+    newest = cells.newest_of_each(connection, [*names, *busy_names], CELLS + 4)
+    others = [name for name in counted if name not in newest]
+    return FarmRows(
+        newest,
+        cells.newest_of_each(connection, others, _LOOKED_AT) if others else {},
         running,
         cells.running_steps(connection),
     )
@@ -169,25 +222,18 @@ def _busy_first(builders: Sequence[Document], busy: Collection[str]) -> Sequence
     return sorted(shown, key=lambda each: each["builder"] not in busy)
 
 
-def _failing(connection: Connection, known: Sequence[Document], ended: Mapping[str, Sequence[BuildCell]]) -> int:
+def _failing(shown: Mapping[str, Sequence[BuildCell]], others: Mapping[str, Sequence[BuildCell]]) -> int:
     """
-    How many of the *known* builders fail.  *ended*: the newest builds of some of them, which are not read again.
+    How many builders fail, of those that are *shown*, whose builds have ended, and of *others*.
     """
-    names = [each["builder"] for each in known]
-    others = cells.newest_of_each(connection, [name for name in names if name not in ended], _LOOKED_AT)
-    of_others = ([each for each in found if each.result is not None] for found in others.values())
-    return sum(_last_result(found) in _BAD for found in (*ended.values(), *of_others))
+    return sum(_last_result(found) in _BAD for found in (*shown.values(), *map(_ended, others.values())))
 
 
-def _ended(connection: Connection, builders: Sequence[Document]) -> dict[str, Sequence[BuildCell]]:
+def _ended(newest: Sequence[BuildCell]) -> Sequence[BuildCell]:
     """
-    The newest builds of each of *builders* that have ended.
+    Those of the *newest* builds of a builder that have ended.
     """
-    newest = cells.newest_of_each(connection, [each["builder"] for each in builders], CELLS + 4)
-    return {
-        name: [each for each in found if each.result is not None and each.finished is not None][:CELLS]
-        for name, found in newest.items()
-    }
+    return [each for each in newest if each.result is not None and each.finished is not None][:CELLS]
 
 
 def _last_result(ended: Sequence[BuildCell]) -> str | None:

@@ -7,14 +7,18 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from attrs import frozen
 from sqlalchemy import Connection
 
 from ...errors import NotFoundError
 from ...packages.keys.openpgp import fingerprints, read_public_keys
 from ...packages.records import job_documents, job_lists, job_records
 from ...packages.records.job_states import JobState
-from ...packages.records.jobs import JobFilter
-from ...status import build_details, build_documents
+from ...packages.records.jobs import Job, JobFilter
+from ...status import build_details, build_documents, build_rows
+from ...status.build_details import StoryRows
+from ...status.build_rows import OneBuildRows
+from ...storage.records.builds import Build
 from ..farm.live import Document, is_private
 from ..farm.public_files import ARMORED, has_public
 from ..html.rendering import page_of_build
@@ -37,16 +41,17 @@ async def jobs(view: FarmView, asked: PageRequest) -> Reply:
     before = asked.before
     live = await view.told(asked, "package-targets")
 
-    def read(connection: Connection) -> tuple[list[Document], dict[str, dict[str, int]]]:
+    def read(connection: Connection) -> tuple[list[Job], dict[int, Build], list[tuple[str, str, int]]]:
         found = job_lists.page(connection, wanted, ON_PAGE, before)
-        return [job_documents.of_job(connection, each) for each in found], job_lists.counts(connection)
+        return found, job_lists.builds_of(connection, found), job_lists.counted(connection)
 
-    found, counts = await view.records.read(read)
-    older = urlencode({**asked.query, "before": found[-1]["job"]}) if len(found) == ON_PAGE else None
+    found, builds, counted = await view.records.read(read)
+    counts = job_lists.counts_of(counted)
+    older = urlencode({**asked.query, "before": found[-1].id}) if len(found) == ON_PAGE else None
     return await view.page(
         asked,
         "packages.html",
-        jobs=found,
+        jobs=[job_documents.job_from(each, builds) for each in found],
         counts=counts,
         targets=live.get("targets") or [{"target": each} for each in counts],
         filter=given,
@@ -60,16 +65,23 @@ async def job(view: FarmView, asked: PageRequest, number: int) -> Reply:
     ``/packages/NUMBER``.
     """
 
-    def read(connection: Connection) -> tuple[Document, Sequence[Document], Mapping[str, Sequence[dict[str, Any]]]]:
+    def read(connection: Connection) -> JobPageRows:
         found = job_records.get(connection, number)
         if found is None:
             raise NotFoundError(f"There is no job {number} (any more).")
         same = job_lists.page(connection, JobFilter(target=found.target, name=found.name), 20)
-        document = job_documents.of_job(connection, found)
-        steps = {each["architecture"]: _steps(connection, each, view.wall()) for each in document["arches"]}
-        return document, [job_documents.of_job(connection, each) for each in same], steps
+        builds = job_lists.builds_of(connection, [found, *same])
+        built = {each.architecture: builds[each.build] for each in found.arches if each.build in builds}
+        rows = {
+            arch: (build_rows.of_one_build(connection, row), build_details.read_story(connection, row))
+            for arch, row in built.items()
+        }
+        return JobPageRows(found, same, builds, rows)
 
-    document, history, steps = await view.records.read(read)
+    rows = await view.records.read(read)
+    document = job_documents.job_from(rows.job, rows.builds)
+    history = [job_documents.job_from(each, rows.builds) for each in rows.same]
+    steps = {each.architecture: _steps(rows.built.get(each.architecture), view.wall()) for each in rows.job.arches}
     opened = []
     for architecture, of_arch in steps.items():
         step = opened_step(of_arch)
@@ -80,16 +92,28 @@ async def job(view: FarmView, asked: PageRequest, number: int) -> Reply:
     return await view.page(asked, "package.html", job=document, history=history, steps=steps, opened=opened)
 
 
-def _steps(connection: Connection, arch: Document, now: float) -> Sequence[dict[str, Any]]:
+@frozen
+class JobPageRows:
     """
-    The steps of the last build of *arch*, each with the *place* of its logs, below the farm's first page.
+    What the page of a job is made of.  *same*: jobs of the same package.  *builds*: of all their architectures.
+    *built*: by architecture, the last build of the job.
     """
-    if arch["build"] is None:
+
+    job: Job
+    same: Sequence[Job]
+    builds: Mapping[int, Build]
+    built: Mapping[str, tuple[OneBuildRows, StoryRows]]
+
+
+def _steps(built: tuple[OneBuildRows, StoryRows] | None, now: float) -> Sequence[dict[str, Any]]:
+    """
+    The steps of the last build of an architecture, each with the *place* of its logs, below the farm's first page.
+    """
+    if built is None:
         return ()
-    row = build_documents.the_build(connection, arch["builder"], arch["build"], ())
-    details = build_details.of_build(connection, row)
-    steps = steps_of(build_documents.of_one_build(connection, row), details, now)
-    page = page_of_build(arch["builder"], arch["build"])
+    rows, story = built
+    steps = steps_of(build_documents.one_build_from(rows), build_details.story_from(story), now)
+    page = page_of_build(rows.row.builder, rows.row.number)
     return [{**each, "place": f"{page}/steps/{each['number']}/logs/"} for each in steps]
 
 

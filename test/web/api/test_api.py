@@ -4,13 +4,17 @@ Every endpoint, in memory.
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from buildbot_lite.storage.records import history
+from buildbot_lite.storage.database import open_database
+from buildbot_lite.storage.records import history, marks
 from buildbot_lite.web.api.cursors import cursor
 from buildbot_lite.web.html.rendering import segment
+from test.storage.inline import InlineWriter
 
+from ...seeded.files import DATABASE
 from .api_case import BASE, SEEDING, ApiCase
 
 
@@ -140,6 +144,35 @@ class EndpointTests(ApiCase):
             others = {(each["builder"], each["number"]) for each in requests} - {(build["builder"], build["number"])}
             self.assertEqual({(each["builder"], each["number"]) for each in found["elsewhere"]}, others)
         self.call(f"/builds/{segment(builds[0]['builder'])}/9999/details", 404)
+
+    def test_running(self) -> None:
+        """
+        A build that runs has what the master says of it, and a builder how long its builds take.
+        """
+        running = self.call("/farm")["running"][0]
+        address = f"/builds/{segment(running['builder'])}/{running['number']}"
+        for build in (self.call(address), self.call(f"/builds?builder={quote(running['builder'])}")["builds"][0]):
+            self.assertEqual((build["waits_for"], build["expected_end"]), (None, running["expected_end"]))
+        self.assertIsNone(self.newest()["expected_end"])
+        self.assertGreater(self.call(f"/builders/{segment(self.newest()['builder'])}")["takes"], 0)
+        self.master.away = True
+        self.live.is_away()
+        self.clock.advance(4000)
+        self.assertIsNone(self.call(address)["expected_end"])
+
+    def test_kept(self) -> None:
+        """
+        The builds that are kept, in pages, each with the reason.
+        """
+        writer = InlineWriter(open_database(str(self.farm / DATABASE)))
+        self.addCleanup(writer.close)
+        for build, because in ((3, "a release"), (7, "")):
+            self.successResultOf(writer.write(partial(marks.keep, build=build, because=because)))
+            self.addCleanup(writer.write, partial(marks.keep, build=build, because=None))
+        kept = self.all_pages("/kept?limit=1", "kept")
+        self.assertEqual([each["reason"] for each in kept], ["a release", ""])
+        details = self.call(f"/builds/{segment(kept[0]['builder'])}/{kept[0]['number']}/details")
+        self.assertEqual(details["why_kept"], "a release")
 
     def test_logs(self) -> None:
         """
