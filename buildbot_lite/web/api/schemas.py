@@ -55,6 +55,13 @@ def with_optional(schema: Schema, **fields: Schema) -> Schema:
     return {**schema, "properties": {**schema["properties"], **fields}}
 
 
+def some(**fields: Schema) -> Schema:
+    """
+    An object that has *fields*, if its maker knows them, and further ones.
+    """
+    return {"type": "object", "properties": fields}
+
+
 def page_of(field: str, component: str) -> Schema:
     """
     One page of a list: the list *field*, and where the next page begins.
@@ -117,8 +124,8 @@ _SLAVE = with_optional(
         paused={**or_null(MOMENT), "description": "since when; null: it is not"},
         draining=FLAG,
         revoked=FLAG,
-        refused=or_null(MAP),
-        breach=or_null(MAP),
+        refused=or_null(some(at=MOMENT, reason=TEXT)),
+        breach=or_null(some(at=MOMENT, reason=TEXT)),
         obstacle=or_null(TEXT),
         running=list_of(TEXT),
         max_builds=or_null(WHOLE),
@@ -141,6 +148,37 @@ _UNSENT = record(
     next={**or_null(MOMENT), "description": "of the next attempt; null: it was given up"},
 )
 
+_REACH = some(builds_since=or_null(MOMENT), logs_since=or_null(MOMENT), marked=WHOLE)
+_GRANT = some(
+    grant=WHOLE,
+    verb=TEXT,
+    name=TEXT,
+    label=or_null(TEXT),
+    state=TEXT,
+    pinned=ANY,
+    links=WHOLE,
+    created=MOMENT,
+    used=or_null(MOMENT),
+    uses=WHOLE,
+    uses_allowed=or_null(WHOLE),
+    expires=or_null(MOMENT),
+)
+
+_FORM_FIELD = some(
+    name=TEXT,
+    label=TEXT,
+    group=TEXT,
+    kind=TEXT,
+    default=ANY,
+    required=FLAG,
+    multiple=FLAG,
+    open=FLAG,
+    choices=list_of(TEXT),
+    demand=TEXT,
+    problem=ANY,
+)
+_FORM = some(scheduler=TEXT, label=TEXT, button=TEXT, any=FLAG, fields=list_of(_FORM_FIELD))
+
 _FARM = record(
     title=or_null(TEXT),
     url=or_null(TEXT),
@@ -160,7 +198,9 @@ _FARM = record(
     ),
     waiting=list_of(_WAITING),
     waiting_total=WHOLE,
-    change_sources=list_of(MAP),
+    change_sources=list_of(
+        some(name=TEXT, kind=TEXT, polled=or_null(MOMENT), next=or_null(MOMENT), error=or_null(TEXT))
+    ),
 )
 
 _LIVE: Mapping[str, Schema] = {
@@ -170,7 +210,7 @@ _LIVE: Mapping[str, Schema] = {
 
 COMPONENTS: Mapping[str, Schema] = {
     "Problem": record(status=WHOLE, title=TEXT, detail={**TEXT, "description": "a sentence for people"}),
-    "Farm": with_optional(_FARM, kept=MAP, unsent=list_of(_UNSENT)),
+    "Farm": with_optional(_FARM, kept=_REACH, unsent=list_of(_UNSENT)),
     "Builder": record(
         builder=TEXT,
         description=TEXT,
@@ -263,7 +303,7 @@ COMPONENTS: Mapping[str, Schema] = {
         aliases=list_of(TEXT),
         kind=TEXT,
         arches=list_of(TEXT),
-        paused=or_null(MAP),
+        paused=or_null(some(by=TEXT, at=MOMENT, reason=TEXT)),
         trouble=or_null(record(reason=TEXT, since=MOMENT, again=MOMENT)),
         jobs={**MAP, "description": "the number of unfinished jobs by state"},
     ),
@@ -283,7 +323,7 @@ COMPONENTS: Mapping[str, Schema] = {
         changed=MOMENT,
         finished=or_null(MOMENT),
         history=list_of(list_of(ANY)),
-        origin=or_null(MAP),
+        origin=or_null(some(repository=TEXT, revision=TEXT, commit=or_null(TEXT))),
         arches=list_of(
             record(
                 architecture=TEXT,
@@ -307,8 +347,8 @@ COMPONENTS: Mapping[str, Schema] = {
     ),
     "Submitted": record(request=WHOLE, buildset=WHOLE),
     "Done": {**MAP, "description": "what the master says of it"},
-    "Grants": record(grants=list_of(MAP)),
-    "ForceForms": record(forms=list_of(MAP)),
+    "Grants": record(grants=list_of(_GRANT)),
+    "ForceForms": record(forms=list_of(_FORM)),
     "Builders": page_of("builders", "Builder"),
     "Builds": page_of("builds", "Build"),
     "KeptBuild": record(builder=TEXT, number=WHOLE, reason=TEXT),
