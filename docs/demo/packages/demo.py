@@ -8,6 +8,7 @@ Ctrl-C.
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -45,6 +46,10 @@ LONGEST = 1200
 BASE = ["debhelper", "rpm", "dnf", "file", "texinfo", "help2man"]
 # Programs that run now, to be ended when somebody ends the demo.
 RUNNING: set["subprocess.Popen[str]"] = set()
+# What takes longest, hello, goes first.
+LATER = ["--priority", "-1"]
+# The numbers of jobs, by what was built.
+BUILT: dict[str, str] = {}
 APT = "apt-get -qq -o APT::Sandbox::User=root"
 
 
@@ -244,9 +249,9 @@ def _gnupghome() -> Path:
     return Path(f"/tmp/buildbot-lite-demo-{os.geteuid()}")
 
 
-def start() -> None:
+def start_master() -> None:
     """
-    Make and start a master and two slaves, which have the roots of an earlier demo, but nothing else of it.
+    Make and start a master; its two slaves are to have the roots of an earlier demo, but nothing else of it.
     """
     stop()
     for name in SLAVES:
@@ -260,10 +265,12 @@ def start() -> None:
     shutil.copy(HERE / "master.cfg", MASTER / "master.cfg")
     make_key()
     ran("buildbot-lite", "start", MASTER)
-    together(*(partial(_start_slave, name) for name in SLAVES))
 
 
-def _start_slave(name: str) -> None:
+def start_slave(name: str) -> None:
+    """
+    Make and start a slave.
+    """
     ran("buildbot-lite", "create-slave", TOP / name, "-", text=(MASTER / "furls" / f"{name}.furl").read_text())
     if (TOP / f"{name}.roots").exists():
         (TOP / name / "work").mkdir(mode=0o700, exist_ok=True)
@@ -299,12 +306,12 @@ def _stop_agent() -> None:
 
 def refuse_junk() -> str:
     """
-    A file that is no source package is one sentence, and nothing is queued beside what `refuse_lack` submits.
+    A file that is no source package is one sentence, and nothing is queued.
     """
     junk = "no source package" * 100
     furl = MASTER / "furls" / "bookworm.furl"
     said = ran(BIN / "flappclient", "--furlfile", furl, "run-command", code=2, text=junk)
-    if queued := set(jobs()) - {"bookworm sayhello"}:
+    if queued := jobs():
         raise CheckError(f"something was queued: {', '.join(queued)}")
     return said.strip().splitlines()[-1]
 
@@ -320,27 +327,43 @@ def refuse_lack() -> str:
     return said
 
 
-def build_all() -> str:
+def build(target: str, *patterns: str, code: int = 0, options: Sequence[str] = ()) -> str:
+    """
+    Build the packages *patterns* of the sources one after another; says which is the first job.
+    """
+    sources = [source for pattern in patterns for source in SOURCES.glob(pattern)]
+    said = farm("build", MASTER, target, *sources, *options, code=code)
+    (TOP / f"{sources[0].name}.log").write_text(said)
+    found = re.search(r"# job ([0-9]+): ", said)
+    if found is None:
+        raise CheckError(f"the master told no number of a job: {said[-200:]}")
+    BUILT[patterns[0]] = found[1]
+    return f"job {found[1]}"
+
+
+def build_all(table: Table) -> None:
     """
     A chain of hello and what needs it; beside it nyancat and greet, and a package that cannot be built.
     """
-
-    def build(target: str, *patterns: str, code: int = 0) -> None:
-        sources = [source for pattern in patterns for source in SOURCES.glob(pattern)]
-        (TOP / f"{sources[0].name}.log").write_text(farm("build", MASTER, target, *sources, code=code))
-
+    # Queued alone: builds for all architectures go to the slave that did the last one, so each is in a root of the same
+    # architecture, and can be compared.
+    table.row("nyancat is queued", partial(build, "bookworm", "nyancat_*.dsc", options=["--no-wait"]))
+    hello = partial(build, "bookworm", "hello_*.dsc", "sayhello_*.dsc")
+    greet = partial(build, "f4", "greet-1.0-1.src.rpm", options=LATER)
     together(
-        partial(build, "bookworm", "hello_*.dsc", "sayhello_*.dsc"),
-        partial(build, "bookworm", "nyancat_*.dsc"),
-        partial(build, "f4", "greet-1.0-1.src.rpm"),
-        partial(build, "bookworm", "broken_*.dsc", code=1),
+        partial(table.row, "hello is built for each architecture, and then what needs it", hello),
+        partial(table.row, "greet is built for each architecture", greet),
+        partial(build_broken, table),
     )
-    lines = []
-    for name, job in jobs().items():
-        done = [each["architecture"] for each in job["arches"] if each["state"] == "done"]
-        if name != "bookworm broken":
-            lines.append(f"{name} {job['built_version']}: {', '.join(done)}")
-    return "\n".join(lines)
+
+
+def build_broken(table: Table) -> None:
+    """
+    A package that cannot be built; then what the signer needs, while others are built.
+    """
+    table.row("a package cannot be built", partial(build, "bookworm", "broken_*.dsc", code=1, options=LATER))
+    table.row("the root of a build that failed is entered", lambda: enter_failed(BUILT["broken_*.dsc"]))
+    together(*(partial(_grant, verb, target) for verb in ("sign", "push") for target in ("bookworm", "f4")))
 
 
 def one_noarch() -> str:
@@ -378,18 +401,19 @@ def wait_for_signature() -> str:
     """
     wanted = ("bookworm hello", "bookworm sayhello", "bookworm nyancat", "f4 greet")
 
-    def states() -> list[object]:
-        found = jobs()
-        return [found[name]["state"] for name in wanted]
-
     end = time.monotonic() + 60
-    while states() != ["needsign"] * len(wanted):
+    while {(found := jobs())[name]["state"] for name in wanted} != {"needsign"}:
         if time.monotonic() > end:
-            raise CheckError(f"the states are {states()}: {[jobs()[name]['reason'] for name in wanted]}")
+            raise CheckError(f"{[(name, found[name]['state'], found[name]['reason']) for name in wanted]}")
         time.sleep(0.5)
     if secret := [path for path in MASTER.rglob("*") if path.is_file() and b"PRIVATE KEY BLOCK" in path.read_bytes()]:
         raise CheckError(f"a secret key is in {secret[0]}")
-    return "no secret key is in the master's directory"
+    lines = [f"{name} {found[name]['built_version']}: {', '.join(_arches(found[name]))}" for name in wanted]
+    return "\n".join([*lines, "no secret key is in the master's directory"])
+
+
+def _arches(job: dict[str, Any]) -> list[str]:
+    return [each["architecture"] for each in job["arches"] if each["state"] == "done"]
 
 
 def sign() -> str:
@@ -401,7 +425,6 @@ def sign() -> str:
 
 
 def _sign(target: str, key: str) -> str:
-    together(*(partial(_grant, verb, target) for verb in ("sign", "push")))
     words = ("sign", "--all", "--yes", "--key", key, "--furlfile", TOP / f"sign-{target}.furl")
     output = farm(*words, GNUPGHOME=str(_gnupghome()))
     farm("push", "--all", "--furlfile", TOP / f"push-{target}.furl")
@@ -580,20 +603,15 @@ def main() -> int:
     table, began = Table(), time.monotonic()
     try:
         print("The first time, each of two slaves makes a root with mmdebstrap.\n", flush=True)
-        together(start, partial(table.row, "sources", fetch_sources))
+        together(start_master, partial(table.row, "sources", fetch_sources))
         together(
+            *(partial(start_slave, name) for name in SLAVES),
             partial(table.row, "what is no source package is refused", refuse_junk),
-            partial(table.row, "a package that needs the farm's hello is refused", refuse_lack),
         )
-        table.row("hello, nyancat and greet are built for each architecture, and then what needs hello", build_all)
-        numbers = {name: str(job["job"]) for name, job in jobs().items()}
+        table.row("a package that needs the farm's hello is refused", refuse_lack)
+        build_all(table)
         together(
-            partial(
-                table.row,
-                "the root of a build that failed is entered",
-                lambda: enter_failed(numbers["bookworm broken"]),
-            ),
-            partial(table.row, "nyancat, built again, is the same", lambda: same_again(numbers["bookworm nyancat"])),
+            partial(table.row, "nyancat, built again, is the same", lambda: same_again(BUILT["nyancat_*.dsc"])),
             partial(publish_all, table),
         )
         print(f"\n{time.monotonic() - began:.0f} s; {table.failed or 'nothing'} failed.", flush=True)
