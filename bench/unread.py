@@ -66,6 +66,7 @@ GZIP = "Accept-Encoding: gzip"
 KINDS = {
     "one_large": lambda n, paths: _get("api/v1/farm"),
     "large": lambda n, paths: _get("api/v1/farm?" + "&" * n),
+    "long": lambda n, paths: _get(f"api/v1/farm?{n}{'a' * 7000}"),
     "closing": lambda n, paths: _get("api/v1/farm?" + "&" * n, "Connection: close"),
     "pages": lambda n, paths: _get(f"builds?before={paths['builds'] - 10 * n}", GZIP),
     "lines": lambda n, paths: _get(f"{paths['logs'][0]}?before={paths['length'] - 1000 * n}"),

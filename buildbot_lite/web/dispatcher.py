@@ -5,10 +5,12 @@ The pages: which address shows what, and how an answer is sent.
 
     Site ──► klein ──► Route.render(view, asked, names) ──► Reply ──► kept ──► gzip, ETag ──► the browser
                                                         └─► Streamed ────────────────────────►
+
+Of what takes long to send, the rest is an `AnswerRest`.
 """
 
 import re
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
@@ -16,7 +18,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from attrs import evolve
 from klein import Klein
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.web.resource import IResource
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import IntegerConverter, RequestRedirect
@@ -31,6 +33,7 @@ from .html.rendering import from_segment, static_file
 from .page_request import LONGEST_ADDRESS, MOST_FIELDS, PageRequest, takes_gzip
 from .pages.force import FORCE
 from .refusals import status_of
+from .replies.answer_rest import AnswerRest
 from .replies.kept_replies import KeptReplies, PreparedReply
 from .replies.large_replies import LARGEST_WHOLE, LargeReplies
 from .replies.redirection import without_slashes
@@ -109,39 +112,43 @@ class Pages:
         return holder is not None and holder.permits(FORCE) and asked.visitor.secure
 
     def _add(self, route: Route) -> None:
-        def serve(request: Any, **names: str) -> Deferred[None]:
+        def serve(request: Any, **names: str) -> Deferred[AnswerRest | None]:
             # klein cancels it when the client hangs up.
             return Deferred.fromCoroutine(self._answer(route, _asked(request), names, request))
 
         self._app.route(route.rule, methods=list(route.methods), endpoint=route.rule, strict_slashes=False)(serve)
 
-    async def _answer(self, route: Route, asked: PageRequest, names: Mapping[str, Any], request: Any) -> None:
-        plain = {name: from_segment(each) if isinstance(each, str) else each for name, each in names.items()}
-        with suppress(CancelledError):
-            reply = await self._reply(route, asked, plain)
-            if isinstance(reply, Streamed):
-                try:
-                    _head(request, reply.status, {**PAGE_HEADERS, "content-type": reply.kind, **reply.headers})
-                    await reply.write(request)
-                finally:
-                    reply.close()
-            else:
-                sent = self._sent(request, reply)
-                # Whoever sends it may drop its body before this ends.
-                del reply
-                await sent
-
-    def _sent(self, request: Any, prepared: PreparedReply) -> Awaitable[None]:
+    async def _answer(
+        self, route: Route, asked: PageRequest, names: Mapping[str, Any], request: Any
+    ) -> AnswerRest | None:
         """
-        The end of the sending of an answer: compressed if the client takes that, and without its body if the client has
-        it.
+        The rest of the answer to *request*; None if it has been given, or the client has gone.
+        """
+        plain = {name: from_segment(each) if isinstance(each, str) else each for name, each in names.items()}
+        try:
+            reply = await self._reply(route, asked, plain)
+        except CancelledError:
+            return None
+        if isinstance(reply, Streamed):
+            try:
+                _head(request, reply.status, {**PAGE_HEADERS, "content-type": reply.kind, **reply.headers})
+            except BaseException:
+                reply.close()
+                raise
+            return AnswerRest(reply.write, reply.close)
+        return self._sent(request, reply)
+
+    def _sent(self, request: Any, prepared: PreparedReply) -> AnswerRest | None:
+        """
+        Send an answer: compressed if the client takes that, and without its body if the client has it.  Of a large one,
+        it is what remains to be done.
         """
         body = _headed(request, prepared)
         if len(body) > LARGEST_WHOLE:
-            return self._large.send(request, body)
+            return AnswerRest(lambda request: self._large.send(request, body))
         request.write(body)
         request.finish()
-        return succeed(None)
+        return None
 
     async def _reply(self, route: Route, asked: PageRequest, names: Mapping[str, Any]) -> PreparedReply | Streamed:
         try:

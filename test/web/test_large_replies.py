@@ -249,3 +249,24 @@ class PageTurnsTests(PagesCase):
             self.send(b"GET /large?%d HTTP/1.1\r\nHost: localhost:8010\r\n\r\n" % number)
         after = [sys.getrefcount(each) for each in bodies]
         self.assertEqual([before[0] < after[0], *after[1:]], [True, *before[1:]])
+
+    def test_forgotten(self) -> None:
+        """
+        Promise 10.10: while a client reads an answer, nothing is kept of how it was made, nor of what was asked.
+        """
+        gc.disable()
+        self.addCleanup(gc.enable)
+        made: list[weakref.ref[Any]] = []
+
+        async def page(view: Any, asked: Any) -> Reply:
+            made.append(weakref.ref(asked))
+            # More than is sent in one turn of the reactor.
+            return Reply(200, b"." * (64 * LARGEST_WHOLE))
+
+        self.factory = make_factory(SiteRoot(Pages(self.view, [Route("/large", page)]).resource(), None), self.clock)
+        self.factory.doStart()
+        transport = self.send(b"GET /large?" + b"a" * 5000 + b" HTTP/1.1\r\nHost: localhost:8010\r\n\r\n")
+        self.assertIn(b"200", transport.value()[:20])
+        self.assertIsNone(made[0]())
+        (request,) = self.connections[-1].wrappedProtocol.requests
+        self.assertEqual((request.uri, list(request.requestHeaders.getAllRawHeaders())), (b"", []))

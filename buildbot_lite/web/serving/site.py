@@ -53,7 +53,7 @@ LARGEST_FORCED = 3 * LARGEST_TEXT + LARGEST_FORM
 """The same of a form with a text, of which each byte may be written as three (WHATWG URL, 5.2)."""
 MOST_OF_FORMS = 2 << 20
 """Bytes of the bodies of all requests at other addresses that are not yet answered."""
-MOST_OF_HOOKS = 12 << 20
+MOST_OF_HOOKS = 8 << 20
 """The same for webhooks."""
 MOST_OF_FORCED = 2 * LARGEST_FORCED
 """The same for large forms."""
@@ -192,7 +192,7 @@ class BoundedRequest(Request):
         self._sentence(503, "Too many requests come in at this moment.  Send this again later.")
 
     def _sentence(self, status: int, sentence: str) -> None:
-        self.write(answered(self, status, sentence))  # type: ignore[no-untyped-call]  # Twisted's
+        self.write(answered(self, status, sentence))
         self.finish()
 
     def belongs_to(self, occupant: Occupant) -> None:
@@ -228,6 +228,21 @@ class BoundedRequest(Request):
         self._release()
         super().connectionLost(reason)  # type: ignore[no-untyped-call]  # Twisted's
         self._forget()
+
+    def forget_question(self) -> None:
+        """
+        Forget what was asked, and who waits for that: the head of the answer is set, and the rest is only sent.
+        """
+        self._adapterCache.clear()
+        self.notifications.clear()
+        self.requestHeaders = _NO_HEADERS
+        self.uri = self.path = b""
+        self.prepath, self.postpath = [], []
+
+    def write(self, data: bytes) -> None:
+        super().write(data)  # type: ignore[no-untyped-call]  # Twisted's
+        # They are sent with the first bytes.
+        self.responseHeaders = _NO_HEADERS
 
     def _forget(self) -> None:
         # klein's functions for a request know each other and the request, and so does its adapter: it is left to the
