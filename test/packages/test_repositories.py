@@ -484,9 +484,9 @@ class _ListMetadata:
         return [unique]
 
 
-class KilledWriterTests(_RepositoryCase):
+class _ListCase(_RepositoryCase):
     """
-    A writer that is killed at each moment.
+    A repository whose packages are any files.
     """
 
     def metadata(self) -> _ListMetadata:
@@ -497,6 +497,12 @@ class KilledWriterTests(_RepositoryCase):
         path = self.top / f"{name}-{version}"
         path.write_text(text)
         return str(path)
+
+
+class KilledWriterTests(_ListCase):
+    """
+    A writer that is killed at each moment.
+    """
 
     def test_killed(self) -> None:
         """
@@ -528,19 +534,10 @@ class KilledWriterTests(_RepositoryCase):
         self.assertGreater(step, 10)
 
 
-class RetainedFilesTests(_RepositoryCase):
+class RetainedFilesTests(_ListCase):
     """
     Files that clients may still fetch, in any history of a repository.
     """
-
-    def metadata(self) -> _ListMetadata:
-        return _ListMetadata()
-
-    def package(self, name: str, version: str = "1.0", text: str = "x") -> str:
-        self.top.mkdir(parents=True, exist_ok=True)
-        path = self.top / f"{name}-{version}"
-        path.write_text(text)
-        return str(path)
 
     @settings(max_examples=40, deadline=None)
     @given(

@@ -4,13 +4,12 @@ Packages on their whole way, for both families: built, signed from another machi
 
 import base64
 import subprocess
-from pathlib import Path
 
 from ..needs import needs
 from ..packages.built_packages import Apt, Dnf
 from ..packages.keys import GnupgHome
-from .farm import BIN, Done, until
-from .test_packages import PackagesCase
+from .farm import BIN, until
+from .signing_case import SigningCase
 
 SPEC = """\
 Name: hail
@@ -39,21 +38,15 @@ c["targets"] = [
 
 
 @needs("apt-ftparchive", "apt-get", "createrepo_c", "dnf", "dpkg-buildpackage", "gpg", "gpgv", "rpmbuild", "rpmkeys")
-class PackageSigningTests(PackagesCase):
+class PackageSigningTests(SigningCase):
     """
     A target of each family, with one key.
     """
 
     def setUp(self) -> None:
         super().setUp()
-        self.key = GnupgHome()
-        self.addCleanup(self.key.remove)
         self.machine = subprocess.run(["uname", "-m"], capture_output=True, text=True, check=True).stdout.strip()
-        self.strings: dict[tuple[str, str], str] = {}
         self.configure("manual")
-        self.master = Path(self.farm.master_directory)
-        (self.master / "keys").mkdir()
-        (self.master / "keys" / "farm.asc").write_bytes(self.key.public())
         script = self.master / "push.sh"
         script.write_text('#!/bin/sh\necho "$BUILDBOT_LITE_TARGET" >> pushed\n')
         script.chmod(0o700)
@@ -92,28 +85,6 @@ class PackageSigningTests(PackagesCase):
             lambda: {target: state for target, (_, state) in self.jobs().items()} == states,
             f"the jobs became {states}",
         )
-
-    def string(self, verb: str, target: str) -> str:
-        """
-        Return a file with a string for *verb*.
-        """
-        if (verb, target) in self.strings:
-            return self.strings[verb, target]
-        done = self.farm.command("grant", verb, str(self.master), target)
-        self.assertEqual(done.code, 0, done.err)
-        path = self.strings[verb, target] = self.farm.private_furl(done.out.decode().strip())
-        return path
-
-    def signer(self, *words: str, target: str, key: GnupgHome | None = None) -> Done:
-        """
-        Run ``package sign`` with the environment of the signer's machine.
-        """
-        home = key or self.key
-        environment = {**self.farm.env, "GNUPGHOME": str(home.path)}
-        argv = [str(BIN / "buildbot-lite"), "package", "sign", *words, "--yes", "--key", home.fingerprint]
-        argv += ["--furlfile", self.string("sign", target)]
-        ran = subprocess.run(argv, env=environment, capture_output=True, timeout=120, check=False)
-        return Done(ran.returncode, ran.stdout, ran.stderr.decode())
 
     def test_whole_way(self) -> None:
         """

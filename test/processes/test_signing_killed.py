@@ -4,15 +4,13 @@ A master that is killed with kill -9 while signatures are applied, and while wha
 
 import json
 import subprocess
-from pathlib import Path
 
 from buildbot_lite.packages.keys.verification import TargetKey
 
 from ..needs import needs
-from ..packages.keys import GnupgHome
-from .farm import BIN, Done, until
+from .farm import until
 from .gates import Gates
-from .test_packages import PackagesCase
+from .signing_case import SigningCase
 
 SPEC = """\
 Name: hail
@@ -69,7 +67,7 @@ WHILE_PUBLISHED = (
 
 
 @needs("createrepo_c", "gpg", "gpgv", "rpmbuild", "rpmkeys")
-class KilledWhileSignedTests(PackagesCase):
+class KilledWhileSignedTests(SigningCase):
     """
     One job of two packages.
     """
@@ -81,11 +79,6 @@ class KilledWhileSignedTests(PackagesCase):
             'sign_key="keys/farm.asc", repo_script="push.sh")'
         )
         super().setUp()
-        self.key = GnupgHome()
-        self.addCleanup(self.key.remove)
-        self.master = Path(self.farm.master_directory)
-        (self.master / "keys").mkdir()
-        (self.master / "keys" / "farm.asc").write_bytes(self.key.public())
         script = self.master / "push.sh"
         script.write_text("#!/bin/sh\necho pushed >>pushed\n")
         script.chmod(0o700)
@@ -102,11 +95,13 @@ class KilledWhileSignedTests(PackagesCase):
         done = self.farm.submit("t", self._srpm())
         self.assertEqual(done.code, 0, done.err)
         until(lambda: self._state() == "needsign", "the job waits for signatures")
-        self.sign_furl, self.push_furl = self._string("sign"), self._string("push")
+        # While the master lives.
+        for verb in ("sign", "push"):
+            self.string(verb, "t")
         said = []
         for seam in WHILE_SIGNED:
             self.gates.die_at(seam)
-            said.append(self._sign().err)
+            said.append(self.signer("--all", target="t").err)
             self.gates.wait_for_death(seam)
             self.assertFalse((self.master / "repos" / "t" / "public").exists(), seam)
             self.farm.start_master()
@@ -114,12 +109,12 @@ class KilledWhileSignedTests(PackagesCase):
         self.assertNotIn("signed already", said[0])
         self.assertIn("\n  1 of its 2 packages are signed already\n", said[1])
         self.assertIn("\n  2 of its 2 packages are signed already\n", said[2])
-        last = self._sign()
+        last = self.signer("--all", target="t")
         self.assertEqual(last.code, 0, last)
         # All was recorded before the last death.
         self.assertRegex(last.err, r"\n# 0 of [0-9,]+ bytes went out\nsigned: job 1\.")
         self.gates.die_at(WHILE_PUBLISHED[0])
-        pushed = self.farm.command("package", "push", "1", "--furlfile", self.push_furl)
+        pushed = self.farm.command("package", "push", "1", "--furlfile", self.string("push", "t"))
         self.assertNotEqual(pushed.code, 0, pushed)
         for seam, following in zip(WHILE_PUBLISHED, (*WHILE_PUBLISHED[1:], None), strict=True):
             self.gates.wait_for_death(seam)
@@ -163,15 +158,3 @@ class KilledWhileSignedTests(PackagesCase):
         define = f"--define '_topdir {top}' --define '_srcrpmdir {top}'"
         self.farm.run(f"rpmbuild --quiet {define} -bs {top}/hail.spec")
         return (top / "hail-1.0-1.src.rpm").read_bytes()
-
-    def _string(self, verb: str) -> str:
-        done = self.farm.command("grant", verb, str(self.master), "t")
-        self.assertEqual(done.code, 0, done.err)
-        return self.farm.private_furl(done.out.decode().strip())
-
-    def _sign(self) -> Done:
-        argv = [str(BIN / "buildbot-lite"), "package", "sign", "--all", "--yes", "--key", self.key.fingerprint]
-        argv += ["--furlfile", self.sign_furl]
-        env = {**self.farm.env, "GNUPGHOME": str(self.key.path)}
-        ran = subprocess.run(argv, env=env, capture_output=True, timeout=120, check=False)
-        return Done(ran.returncode, ran.stdout, ran.stderr.decode())

@@ -2,7 +2,11 @@
 A real mail server in a thread, for tests.
 """
 
+import contextlib
 import email
+import socket
+import threading
+from collections.abc import Callable
 from email.message import Message
 from typing import Any
 
@@ -58,3 +62,28 @@ def mail_server(refusal: str | None = None) -> tuple[ReceivedMails, AnyPortContr
     controller = AnyPortController(received, hostname="127.0.0.1", port=0)
     controller.start()
     return received, controller
+
+
+class OneConversation:
+    """
+    A server that takes one connection, with which *converse* does what no mail server would.
+    """
+
+    def __init__(self, converse: Callable[[socket.socket], None]) -> None:
+        self._converse = converse
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        connection, _ = self._listening.accept()
+        with connection, contextlib.suppress(OSError):  # the client has gone
+            self._converse(connection)
+
+    def stop(self) -> None:
+        """
+        Wait for the end of the connection.
+        """
+        self._thread.join(60)
+        self._listening.close()

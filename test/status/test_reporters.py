@@ -2,13 +2,11 @@
 Reporters: which messages are stored, and how they are sent.
 """
 
-import contextlib
 import hashlib
 import hmac
 import json
 import os
 import socket
-import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -63,7 +61,7 @@ from test.storage.inline import InlineWriter
 
 from ..master.configurations import write
 from ..master.test_function_limits import hang
-from .mail_server import ReceivedMails, mail_server
+from .mail_server import OneConversation, ReceivedMails, mail_server
 
 T = TypeVar("T")
 NOW = 1_000_000.0
@@ -960,64 +958,47 @@ class MailTests(ReportersCase):
                     said, r"^the mail server 127\.0\.0\.1(:1: Connection refused| does not .*: 451 later)$"
                 )
 
+    def fail_by(self, converse: Callable[[socket.socket], None]) -> None:
+        """
+        Let a build fail, and its mail go to a server that does this with the connection.
+        """
+        server = OneConversation(converse)
+        self.addCleanup(server.stop)
+        self.loop(
+            reporters.MailNotifier(
+                "farm@example.org", relayhost="127.0.0.1", smtpPort=server.port, extraRecipients=["team@example.org"]
+            )
+        )
+        self.run_one(Result.FAILURE)
+
     def test_server_that_drips(self) -> None:
         """
         A server that answers one byte at a time, and never a whole line, is cut off; the mail stays.
         """
         self.patch(smtp, "LONGEST_SENDING", 0.2)
-        listening = socket.create_server(("127.0.0.1", 0))
-        self.addCleanup(listening.close)
 
-        def drip() -> None:
-            connection, _ = listening.accept()
-            with connection, contextlib.suppress(OSError):
-                while True:
-                    connection.sendall(b"2")
-                    time.sleep(0.02)
+        def drip(connection: socket.socket) -> None:
+            while True:
+                connection.sendall(b"2")
+                time.sleep(0.02)
 
-        thread = threading.Thread(target=drip)
-        thread.start()
-        self.addCleanup(thread.join, 60)
-        self.loop(
-            reporters.MailNotifier(
-                "farm@example.org",
-                relayhost="127.0.0.1",
-                smtpPort=listening.getsockname()[1],
-                extraRecipients=["team@example.org"],
-            )
-        )
-        self.run_one(Result.FAILURE)
+        self.fail_by(drip)
         self.assertEqual(len(self.stored()), 1)
 
     def test_stop_while_the_server_is_silent(self) -> None:
         """
         A stop ends the connection to a mail server that does not answer; the mail stays.
         """
-        listening = socket.create_server(("127.0.0.1", 0))
-        self.addCleanup(listening.close)
         stopped = Reporters(mock.Mock(), outside=mock.Mock(), clock=Clock(), wall=time.time)
 
-        def stop() -> None:
-            connection, _ = listening.accept()
-            with connection, contextlib.suppress(OSError):
-                connection.sendall(b"220 here\r\n")
-                # The client's first word.
-                connection.recv(1000)
-                stopped.stop()
-                connection.recv(1000)
+        def stop(connection: socket.socket) -> None:
+            connection.sendall(b"220 here\r\n")
+            # The client's first word.
+            connection.recv(1000)
+            stopped.stop()
+            connection.recv(1000)
 
-        thread = threading.Thread(target=stop)
-        thread.start()
-        self.addCleanup(thread.join, 60)
-        self.loop(
-            reporters.MailNotifier(
-                "farm@example.org",
-                relayhost="127.0.0.1",
-                smtpPort=listening.getsockname()[1],
-                extraRecipients=["team@example.org"],
-            )
-        )
-        self.run_one(Result.FAILURE)
+        self.fail_by(stop)
         (unsent,) = self.do(outbox_documents.of_reporters)
         # After smtplib's own time, it would end with "timed out".
         self.assertTrue(unsent["failure"].endswith(": Connection unexpectedly closed"), unsent["failure"])
