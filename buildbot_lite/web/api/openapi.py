@@ -64,6 +64,8 @@ def _operation(endpoint: ApiEndpoint) -> Mapping[str, Any]:
                 str(status): {"description": about, "content": {PROBLEM: {"schema": ref("Problem")}}}
                 for status, about in _REFUSALS.items()
             },
+            # Before anybody knows whether it is an address of the API.
+            "414": {"description": "The address is longer than 16 KiB.", "content": {"text/plain": {}}},
         },
     }
 
