@@ -9,7 +9,7 @@ from datetime import datetime
 import click
 
 from .commands import Commands, directory_argument, need_master_packages
-from .output import note
+from .output import note, tell
 from .processes import need_a_master
 
 commands = Commands()
@@ -39,7 +39,7 @@ def backup(file: str, directory: str, logs: bool, artifacts: bool, overwrite: bo
     result = Backup(
         directory, file, logs=logs, artifacts=artifacts, note=note, wall=time.time, overwrite=overwrite
     ).make()
-    click.echo(f"Backed up {directory} to {file}: {result.files} files, {result.length} bytes.")
+    tell(f"Backed up {directory} to {file}: {result.files} files, {result.length} bytes.")
 
 
 @commands.command(short_help="Make a master's directory from a backup.")
@@ -67,7 +67,7 @@ def restore(file: str, directory: str, revocations: str | None, keep_strings: bo
 
     done = Restoration(file, directory, revocations, keep_strings, time.time).run()
     made_at = datetime.fromtimestamp(done.manifest.made).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    click.echo(
+    tell(
         f"Restored {done.manifest.directory} of {made_at} into {directory}: {done.manifest.files} files, "
         f"epoch {done.epoch}."
     )
@@ -87,4 +87,4 @@ def restore(file: str, directory: str, revocations: str | None, keep_strings: bo
         note(f"For a new string: {'; '.join(f'buildbot-lite rotate {name}' for name in lost[:MOST_NAMED])}")
     if done.unmarked:
         note(f"{done.unmarked} cannot be written.  Remove it: later revocations are only in the restored farm's.")
-    click.echo(f"Now:  buildbot-lite start {shlex.quote(directory)}    (and never start the former master again)")
+    tell(f"Now:  buildbot-lite start {shlex.quote(directory)}    (and never start the former master again)")

@@ -26,6 +26,7 @@ from .output import (
     Document,
     note,
     show,
+    tell,
 )
 from .show import json_option
 
@@ -102,11 +103,11 @@ def cancel(farm: FarmClient, request: AskedRequest) -> None:
 
     number, answer = farm.call(work)
     if waits := answer.get("waits"):
-        click.echo(f"Request {number} will be cancelled as soon as that can be recorded.  {waits}")
+        tell(f"Request {number} will be cancelled as soon as that can be recorded.  {waits}")
     else:
-        click.echo(f"Request {number} is cancelled.")
+        tell(f"Request {number} is cancelled.")
     for child in answer.get("also", ()):
-        click.echo(f"Also cancelled: request {child['request']} ({child['build']}), which its build triggered.")
+        tell(f"Also cancelled: request {child['request']} ({child['build']}), which its build triggered.")
 
 
 @commands.command(cls=BuildCommand)
@@ -120,7 +121,7 @@ def keep(farm: FarmClient, builder: str, number: int, reason: str) -> None:
     Nothing of it is removed, whatever c['retention'] in master.cfg says.
     """
     farm.ask({"ask": "keep", "builder": builder, "number": number, "reason": reason})
-    click.echo(f"{builder}/{number} is kept until: {farm.command('unkeep', builder, number)}")
+    tell(f"{builder}/{number} is kept until: {farm.command('unkeep', builder, number)}")
 
 
 @commands.command(cls=BuildCommand)
@@ -131,7 +132,7 @@ def unkeep(farm: FarmClient, builder: str, number: int) -> None:
     Let c['retention'] apply again to a build that was kept.
     """
     farm.ask({"ask": "unkeep", "builder": builder, "number": number})
-    click.echo(f"{builder}/{number} is removed when c['retention'] says so.")
+    tell(f"{builder}/{number} is removed when c['retention'] says so.")
 
 
 @commands.command(cls=FarmCommand)
@@ -265,7 +266,7 @@ def _ask_for(farm: FarmClient, question: Document, *, wait: bool) -> int:
             raise InputError(_lines_of(question, problems))
         requests.append(answer["request"])
         if not wait:
-            click.echo(f"request {answer['request']}")
+            tell(f"request {answer['request']}")
             return 0
         note(f"# request {answer['request']}")
         advice = (

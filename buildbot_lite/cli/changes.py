@@ -12,7 +12,7 @@ import click
 from .arguments import NUMBER, PAIR
 from .commands import Commands
 from .connection import FarmClient, FarmCommand, MasterLink
-from .output import note, show
+from .output import note, show, tell
 from .show import json_option
 
 commands = Commands()
@@ -89,11 +89,11 @@ def sendchange(
     change = {name: value for name, value in given.items() if value is not None}
     answer = farm.ask({"ask": "sendchange", "change": {**change, "files": list(files), "properties": dict(pairs)}})
     if answer["change"] is None:
-        click.echo("This change was recorded before.")
+        tell("This change was recorded before.")
     else:
-        click.echo(f"Recorded as change {answer['change']}.")
+        tell(f"Recorded as change {answer['change']}.")
     for each in answer.get("remarks", ()):
-        click.echo(each, err=True)
+        note(each)
 
 
 @commands.command(cls=FarmCommand, short_help="The newest changes, and the builds that they caused.")

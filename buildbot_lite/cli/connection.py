@@ -347,6 +347,8 @@ class FarmCommand(click.Command):
         furlfile, directory = ctx.params.pop("furlfile"), ctx.meta.get(DIRECTORY)
         if furlfile is not None and directory is not None:
             raise click.UsageError("Give -C DIR or --furlfile FILE, not both.", ctx)
+        if furlfile == "":
+            raise click.UsageError("--furlfile needs a file, and this is an empty word.", ctx)
         connector: Connect = ctx.obj or connect
         if furlfile is None:
             directory = directory or HERE

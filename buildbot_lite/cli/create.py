@@ -23,7 +23,7 @@ from ..storage.files import (
     write_whole,
 )
 from .commands import Commands, need_master_packages
-from .output import note, read_secret
+from .output import note, read_secret, tell
 from .processes import WEB, is_there
 
 commands = Commands()
@@ -74,17 +74,17 @@ def create_master(directory: str, port: int | None, host: str | None) -> None:
         # The master would make them when it needs them: too late for a web process that is shown these alone.
         make_directory(os.path.join(directory, name))
     _make_web(os.path.join(directory, WEB), None)
-    click.echo(f"Created {directory}, the directory of a master.  The master will listen on port {port}.")
+    tell(f"Created {directory}, the directory of a master.  The master will listen on port {port}.")
     if not with_host.problem:
-        click.echo(f"Its strings will name the host {with_host.host} (checked: that name reaches this machine).")
+        tell(f"Its strings will name the host {with_host.host} (checked: that name reaches this machine).")
     elif host is not None:
-        click.echo(f"Its strings will name the host {with_host.host}, although {with_host.problem}.")
+        tell(f"Its strings will name the host {with_host.host}, although {with_host.problem}.")
     else:
-        click.echo(
+        tell(
             f"Its strings will name the host {with_host.host}, because {with_host.problem}: only slaves on this "
             "machine can use them.  For slaves elsewhere, set c['location'] in master.cfg."
         )
-    click.echo(f"Now:  buildbot-lite start {shlex.quote(directory)}")
+    tell(f"Now:  buildbot-lite start {shlex.quote(directory)}")
 
 
 @commands.command("create-slave", short_help="Make the directory of a slave.")
@@ -104,8 +104,8 @@ def create_slave(directory: str, furl: str) -> None:
     assert PLACEHOLDER in text
     make_directory(directory)
     write_whole(os.path.join(directory, "slave.tac"), text.replace(PLACEHOLDER, str(parts)).encode())
-    click.echo(f"Created {directory}, the directory of a slave.  The slave will connect to {', '.join(parts.hints)}.")
-    click.echo(f"Now:  buildbot-lite start {shlex.quote(directory)}")
+    tell(f"Created {directory}, the directory of a slave.  The slave will connect to {', '.join(parts.hints)}.")
+    tell(f"Now:  buildbot-lite start {shlex.quote(directory)}")
 
 
 @commands.command("create-web", short_help="Make the directory of a web process.")
@@ -132,11 +132,11 @@ def create_web(directory: str, furl: str | None) -> None:
     parts = parse(_given(furl, f"create-web {shlex.quote(directory)} -"))
     check_unused(directory)
     _make_web(directory, str(parts))
-    click.echo(
+    tell(
         f"Created {directory}, the directory of a web process.  It will take webhooks, and hand them to the master at "
         f"{', '.join(parts.hints)}."
     )
-    click.echo(f"Now:  buildbot-lite start {shlex.quote(directory)}")
+    tell(f"Now:  buildbot-lite start {shlex.quote(directory)}")
 
 
 def _create_web_beside_master(directory: str) -> None:
@@ -151,9 +151,9 @@ def _create_web_beside_master(directory: str) -> None:
     check_unused(directory)
     _make_web(directory, None)
     farm = os.path.dirname(directory.rstrip(os.sep)) or os.curdir
-    click.echo(f"Created {directory}, the directory of the web process of {farm}.")
+    tell(f"Created {directory}, the directory of the web process of {farm}.")
     # Also where the master runs: it writes the strings when it starts.
-    click.echo(f"Now:  buildbot-lite restart {shlex.quote(farm)}")
+    tell(f"Now:  buildbot-lite restart {shlex.quote(farm)}")
 
 
 def _make_web(directory: str, furl: str | None) -> None:
@@ -234,8 +234,8 @@ def _replace(directory: str, furl: str) -> None:
         os.chmod(path, 0o640 if before.st_mode & 0o077 == 0o040 else 0o600)
     # The hints of an earlier master are wrong for this one.
     remove(os.path.join(directory, "private", "hints"))
-    click.echo(f"The slave in {directory} has a new string.  The slave will connect to {', '.join(parts.hints)}.")
-    click.echo(f"If it runs:  buildbot-lite restart {shlex.quote(directory)}")
+    tell(f"The slave in {directory} has a new string.  The slave will connect to {', '.join(parts.hints)}.")
+    tell(f"If it runs:  buildbot-lite restart {shlex.quote(directory)}")
 
 
 def _given(furl: str, command: str) -> str:

@@ -14,7 +14,7 @@ from ..errors import RefusedError
 from .arguments import REQUEST, AskedRequest
 from .commands import Commands
 from .connection import FarmClient, FarmCommand, MasterLink
-from .output import note, show
+from .output import note, show, tell
 from .show import json_option
 
 commands = Commands()
@@ -275,7 +275,7 @@ def revoke(farm: FarmClient, which: str, kill: bool, cancel: bool) -> None:
     """
     answer = farm.ask({"ask": "revoke", "which": which, "kill": kill, "cancel": cancel})
     revoked = answer["grant"]
-    click.echo(f"Revoked string #{revoked['grant']} ({_purpose(revoked)}).")
+    tell(f"Revoked string #{revoked['grant']} ({_purpose(revoked)}).")
     if revoked["verb"] == "slave" and answer["ended"] and not kill:
         note(
             "Warning: if the slave cannot be reached, its commands end only after its grace period.  Until then two "
@@ -295,16 +295,14 @@ def rotate(farm: FarmClient, name: str) -> None:
     """
     answer = farm.ask({"ask": "rotate", "name": name})
     if answer["verb"] == "admin":
-        click.echo("Replaced the admin's string.  The new one is in private/admin.furl.")
+        tell("Replaced the admin's string.  The new one is in private/admin.furl.")
     elif answer["verb"] == "watch":
-        click.echo("Replaced the strings of the web process, which reads the new ones in web/private by itself.")
+        tell("Replaced the strings of the web process, which reads the new ones in web/private by itself.")
         if revoked := answer.get("revoked"):
-            click.echo(
-                f"Revoked, also for web processes on other machines: {', '.join(f'#{each}' for each in revoked)}."
-            )
+            tell(f"Revoked, also for web processes on other machines: {', '.join(f'#{each}' for each in revoked)}.")
     else:
         where = shlex.quote(farm.directory or "DIR")
-        click.echo(f"Replaced the string of {name}.  To see the new one: buildbot-lite furl {where} {name}")
+        tell(f"Replaced the string of {name}.  To see the new one: buildbot-lite furl {where} {name}")
     _tell_ended(answer["ended"], cancelled=False)
 
 
@@ -384,4 +382,4 @@ def _tell_ended(ended: list[str], *, cancelled: bool) -> None:
     if ended:
         fate = "ends as cancelled" if cancelled else "is tried again"
         for each in ended:
-            click.echo(f"{each} {fate}.")
+            tell(f"{each} {fate}.")

@@ -23,7 +23,7 @@ _SENTENCES = {
     *("slaves", "builders", "builds", "runs", "label"),
 }
 """Columns that may take several lines, between words, where the terminal is narrow."""
-_NUMBERS = {"bytes", "running", "waiting"}
+_NUMBERS = {"bytes", "running", "waiting", "uses", "links", "messages"}
 _LONGEST_WORD = 30
 """Columns of a terminal that a word of a sentence may have and is not broken."""
 

@@ -12,7 +12,7 @@ from ..errors import BuildbotLiteError, ConfigError, NotRunningError, sentence
 from . import processes
 from .commands import Commands, directory_argument
 from .connection import FarmClient, FarmCommand
-from .output import note
+from .output import note, tell
 from .processes import Kind
 from .starting import start_unless_running
 from .stopping import left_running, stop_running
@@ -43,9 +43,9 @@ def checkconfig(directory: str) -> None:
     found = TrialLoad(directory).run()
     counts = [(found.slaves, "slave"), (found.builders, "builder"), (found.schedulers, "scheduler")]
     for remark in found.remarks:
-        click.echo(remark)
+        tell(remark)
     text = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
-    click.echo(f"{os.path.join(directory, 'master.cfg')} is good: {text}.")
+    tell(f"{os.path.join(directory, 'master.cfg')} is good: {text}.")
 
 
 @commands.command(cls=FarmCommand)
@@ -64,7 +64,7 @@ def reconfig(farm: FarmClient) -> None:
         for verb in ("added", "removed")
         if answer[noun][verb]
     ]
-    click.echo("The configuration was applied" + (f" ({'; '.join(changes)})." if changes else "."))
+    tell("The configuration was applied" + (f" ({'; '.join(changes)})." if changes else "."))
     for remark in answer.get("remarks", ()):
         note(str(remark))
 
@@ -161,12 +161,12 @@ def _stop(directory: str, kind: Kind, *, when_idle: bool, kill: bool, patience: 
     except NotRunningError:
         if not kill or not processes.kill_left_behind(directory, patience):
             raise
-        click.echo(f"No slave runs in {directory}.  Commands that an earlier one left running were killed.")
+        tell(f"No slave runs in {directory}.  Commands that an earlier one left running were killed.")
     else:
         if kill:
             # The signal kills a slave that has no handler yet; its keeper then still runs.
             processes.kill_left_behind(directory, patience)
-        click.echo(f"The {kind.noun} in {directory} has stopped.")
+        tell(f"The {kind.noun} in {directory} has stopped.")
         if kind is Kind.SLAVE and not kill and (sentence := left_running(directory)):
             note(sentence)
 

@@ -39,13 +39,12 @@ from . import (
 )
 from .commands import DIRECTORY, MASTER_PACKAGES, Program
 from .connection import FarmCommand
+from .output import LONGEST_SENTENCE
 
 USAGE = 64
 NO_ANSWER = 69
 FAILED = 70
 CUT_OFF = 130
-LONGEST_SENTENCE = 1 << 20
-"""Characters: all mistakes of a master.cfg are one error."""
 
 
 @click.group(

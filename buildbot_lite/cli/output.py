@@ -23,11 +23,14 @@ from twisted.python.failure import Failure
 
 from ..errors import BuildbotLiteError
 from ..keeper.spawn import resize_pipe
+from ..model.display import printable
 
 OUT, ERR = 1, 2
 NAMES = {OUT: "Standard output", ERR: "Standard error"}
 TakeChunk = Callable[[bytes], Deferred[None] | None]
 Document = Mapping[str, Any]
+LONGEST_SENTENCE = 1 << 20
+"""Characters: all mistakes of a master.cfg are one error."""
 # Bytes that standard output holds if it is a pipe: what the master has in flight, and the most without privileges.
 _PIPE = 1 << 20
 
@@ -74,11 +77,18 @@ def hung_up(descriptor: int) -> bool:
     return any(events & (select.POLLHUP | select.POLLERR) for _, events in polling.poll(0))
 
 
+def tell(text: str) -> None:
+    """
+    Print a sentence on standard output.  Control characters in it, as of a name that somebody else chose, become "?".
+    """
+    click.echo(printable(text, longest=LONGEST_SENTENCE, lines=True))
+
+
 def note(text: str) -> None:
     """
-    Print a remark on standard error.
+    Print a remark on standard error, as `tell` does.
     """
-    click.echo(text, err=True)
+    click.echo(printable(text, longest=LONGEST_SENTENCE, lines=True), err=True)
 
 
 def read_secret(prompt: str) -> str:

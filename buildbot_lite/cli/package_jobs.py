@@ -9,7 +9,7 @@ import click
 from ..model.suggestions import there_is_no
 from .commands import Commands
 from .connection import FarmClient, FarmCommand, MasterLink
-from .output import note, show
+from .output import note, show, tell
 from .package_words import JobNumber
 from .show import json_option
 
@@ -118,9 +118,9 @@ def requeue(farm: FarmClient, job: int) -> None:
     """
     answer = farm.ask({"ask": "package-requeue", "job": job})
     if answer["architectures"]:
-        click.echo(f"Job {answer['job']} is built again for {', '.join(answer['architectures'])}.")
+        tell(f"Job {answer['job']} is built again for {', '.join(answer['architectures'])}.")
     else:
-        click.echo(f"Job {answer['job']} goes on after its builds, all of which succeeded.")
+        tell(f"Job {answer['job']} goes on after its builds, all of which succeeded.")
 
 
 @commands.command("finish", cls=JobCommand, short_help="End a job that waits for a signature.")
@@ -149,7 +149,7 @@ def pause(farm: FarmClient, target: str, reason: str) -> None:
     Start no more builds of TARGET.  Those that run continue, and packages can be submitted.
     """
     answer = farm.ask({"ask": "package-pause", "target": target, "reason": reason})
-    click.echo(f"{answer['target']} is paused.  To go on: {farm.command('package unpause', target)}")
+    tell(f"{answer['target']} is paused.  To go on: {farm.command('package unpause', target)}")
 
 
 @commands.command("unpause", cls=JobCommand, short_help="Start builds of a target again.")
@@ -159,8 +159,8 @@ def unpause(farm: FarmClient, target: str) -> None:
     Start builds of TARGET again.
     """
     answer = farm.ask({"ask": "package-unpause", "target": target})
-    click.echo(f"{answer['target']} is not paused.")
+    tell(f"{answer['target']} is not paused.")
 
 
 def _tell(answer: Any) -> None:
-    click.echo(f"Job {answer['job']} is {answer['state']}.")
+    tell(f"Job {answer['job']} is {answer['state']}.")

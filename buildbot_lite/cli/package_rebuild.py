@@ -11,7 +11,7 @@ import click
 
 from .connection import FarmClient, MasterLink
 from .job_following import job_follower
-from .output import note, show
+from .output import note, show, tell
 from .package_jobs import JobCommand
 from .package_words import JobNumber
 from .show import json_option
@@ -39,7 +39,7 @@ def rebuild(farm: FarmClient, job: int, compare: bool, as_json: bool) -> int:
         if as_json:
             show({"job": job, "rebuild": begun}, "", as_json=True)
         else:
-            click.echo(f"Job {begun} builds it again.")
+            tell(f"Job {begun} builds it again.")
         return 0
     rebuilt, arches = farm.call(lambda link: _compared(link, job))
     if as_json:
@@ -48,7 +48,7 @@ def rebuild(farm: FarmClient, job: int, compare: bool, as_json: bool) -> int:
         for each in arches:
             click.echo(summary_of(each))
             for line in each["installed"] or ():
-                click.echo(f"  installed: {line}")
+                tell(f"  installed: {line}")
         for line in _how_to_look(farm, job, rebuilt, arches):
             note(line)
     verdicts = {each["verdict"] for each in arches}

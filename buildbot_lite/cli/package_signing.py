@@ -24,7 +24,7 @@ from ..packages.signer.gnupg import Gnupg
 from ..packages.signer.offered import OfferedFile, OfferedJob, Offers
 from ..packages.signer.signer import Signer, SigningSummary
 from .connection import FarmClient, FarmCommand, MasterLink
-from .output import Document, note, show
+from .output import Document, note, show, tell
 from .package_words import JobNumber
 
 LOOK_AGAIN = 10.0
@@ -153,9 +153,9 @@ def push(farm: FarmClient, jobs: tuple[int, ...], everything: bool, target: str)
         raise click.UsageError("Give JOB..., or --all.")
     pushed = farm.ask(_about("push", jobs or None, target))["jobs"]
     if not pushed:
-        click.echo("There is nothing to push: it is public already.")
+        tell("There is nothing to push: it is public already.")
         return
-    click.echo(f"to be published: {_named(pushed)}")
+    tell(f"to be published: {_named(pushed)}")
     shown = _command(farm, "package show", pushed[0] if len(pushed) == 1 else "JOB")
     note(f"# when they are public, or what they wait for, tells: {shown}")
 

@@ -6,7 +6,7 @@ import click
 
 from .commands import Commands
 from .connection import FarmClient, FarmCommand
-from .output import note
+from .output import note, tell
 
 commands = Commands()
 
@@ -19,9 +19,9 @@ def pause(farm: FarmClient, slave: str) -> None:
     """
     answer = farm.ask({"ask": "pause", "slave": slave, "paused": True})
     if answer.get("connected", True):
-        click.echo(f"{slave} takes no new builds.")
+        tell(f"{slave} takes no new builds.")
     else:
-        click.echo(f"{slave} will take no builds when it connects: {answer['obstacle']}.")
+        tell(f"{slave} will take no builds when it connects: {answer['obstacle']}.")
 
 
 @commands.command(cls=FarmCommand)
@@ -32,9 +32,9 @@ def unpause(farm: FarmClient, slave: str) -> None:
     """
     answer = farm.ask({"ask": "pause", "slave": slave, "paused": False})
     if (obstacle := answer.get("obstacle")) is None:
-        click.echo(f"{slave} takes builds again.")
+        tell(f"{slave} takes builds again.")
     else:
-        click.echo(f"{slave} is not paused any more, but takes no builds yet: {obstacle}.")
+        tell(f"{slave} is not paused any more, but takes no builds yet: {obstacle}.")
 
 
 @commands.command(cls=FarmCommand)
@@ -47,7 +47,7 @@ def unpin(farm: FarmClient, slave: str) -> None:
     owner.
     """
     farm.ask({"ask": "unpin", "slave": slave})
-    click.echo(f"{slave}'s string is free for a new machine.  A slave that was refused retries by itself, within 80 s.")
+    tell(f"{slave}'s string is free for a new machine.  A slave that was refused retries by itself, within 80 s.")
 
 
 @commands.command(cls=FarmCommand, short_help="Have SLAVE take no new builds, and stop when it is idle.")
@@ -60,7 +60,7 @@ def drain(farm: FarmClient, slave: str) -> None:
     """
     answer = farm.ask({"ask": "drain", "slave": slave})
     after = f" when these have ended: {', '.join(answer['running'])}" if answer["running"] else " now"
-    click.echo(f"{slave} takes no new builds, and stops{after}.")
+    tell(f"{slave} takes no new builds, and stops{after}.")
 
 
 @commands.command(cls=FarmCommand, short_help="Say that the machine of SLAVE is gone for good.")
@@ -73,10 +73,10 @@ def lost(farm: FarmClient, slave: str) -> None:
     """
     answer = farm.ask({"ask": "lost", "slave": slave})
     if not answer["lost"]:
-        click.echo(f"No build was on {slave}.")
+        tell(f"No build was on {slave}.")
         return
     for each in answer["lost"]:
-        click.echo(f"{each} is given up there, and is tried again.")
+        tell(f"{each} is given up there, and is tried again.")
     note(
         f"Warning: if {slave} still runs after all, it continues these builds until it reaches the master again, or "
         f"for up to {answer['grace'] / 60:.0f} min.  Until then two attempts may run at the same time."

@@ -5,15 +5,13 @@ Starting the process of one directory, and waiting until it works.
 import os
 import time
 
-import click
-
 from ..errors import FurlError, NoAnswerError, NotRunningError
 from ..model.display import printable
 from ..slave import connection_state
 from . import processes
 from .connecting import wait_until_connected
 from .connection import FarmClient, MasterLink, connect
-from .output import note
+from .output import note, tell
 from .processes import Kind
 
 LOOK_WHETHER_READY = 0.2
@@ -42,14 +40,14 @@ def _start(directory: str, kind: Kind, patience: float) -> None:
     processes.start(directory)
     if kind is Kind.MASTER:
         _wait_until_ready(directory, patience)
-        click.echo(f"The master in {directory} was started.")
+        tell(f"The master in {directory} was started.")
     elif kind is Kind.WEB:
         # It listens before it becomes a daemon.
         _wait_until_told(directory)
-        click.echo(f"The web process in {directory} was started, at {_address(directory)}")
+        tell(f"The web process in {directory} was started, at {_address(directory)}")
     else:
         wait_until_connected(directory, patience)
-        click.echo(f"The slave in {directory} was started, and is connected to its master.")
+        tell(f"The slave in {directory} was started, and is connected to its master.")
 
 
 def _wait_until_told(directory: str) -> None:

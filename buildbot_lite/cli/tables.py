@@ -13,6 +13,8 @@ from .cells import Date, Document, build_name, duration, plain, result_text, sho
 from .job_tables import job, job_files, jobs, targets
 from .layout import part, table
 
+IN_FORCE = "in force"
+
 
 def status(document: Document) -> RenderableType:
     """
@@ -169,15 +171,16 @@ def artifacts(document: Sequence[Document]) -> RenderableType:
 
 def grants(document: Sequence[Document]) -> RenderableType:
     """
-    The grants.
+    The grants.  Their states are shown if one is not in force.
     """
+    of_state = any(each["state"] != IN_FORCE for each in document)
     rows = [
         (
             f"#{each['grant']}",
             each["verb"],
             each["name"],
             each["label"] or "",
-            plain(each["state"], "" if each["state"] == "in force" else "red"),
+            *([plain(each["state"], "" if each["state"] == IN_FORCE else "red")] if of_state else []),
             Date(each["created"]),
             Date(each["used"]),
             each["uses"],
@@ -186,8 +189,8 @@ def grants(document: Sequence[Document]) -> RenderableType:
         )
         for each in document
     ]
-    heads = ("grant", "kind", "name", "label", "state", "made", "last used", "uses", "links", "limits")
-    return table(heads, rows)
+    state = ["state"] if of_state else []
+    return table(("grant", "kind", "name", "label", *state, "made", "last used", "uses", "links", "limits"), rows)
 
 
 def kept(document: Sequence[Document]) -> RenderableType:

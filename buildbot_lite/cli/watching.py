@@ -27,6 +27,8 @@ def follow(connector: Connect | None, furlfile: str) -> Any:
     """
     if furlfile.startswith("pb://"):
         raise click.UsageError("Every user of this machine can read a string among arguments: give a file, or -.")
+    if not furlfile:
+        raise click.UsageError("FURLFILE is a file, and this is an empty word.")
     furl = _furl(furlfile)
     advice = f"The build continues.  To see it: buildbot-lite follow {shlex.quote(furlfile)}"
     try:

@@ -5,7 +5,7 @@ The exit codes of all commands: 0, 1, 2 and 4 are a build's, and all other failu
 import contextlib
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -168,6 +168,38 @@ class ExitCodesTests(CommandLineCase):
                 self.assertIn("--help", self.refused(*name.split(), *wrong, code=USAGE))
         for words in (("no-such-command",), ("force", "farm"), ("grant",), ("artifacts", "nothing")):
             self.assertIn("buildbot-lite", self.refused(*words, code=USAGE))
+
+    def test_hostile_words(self) -> None:
+        """
+        Promise 6.13: whatever word is given for an argument or an option, each command ends with one of its own codes
+        and a sentence, without a traceback and without control characters.
+        """
+        self.answer_all(NotFoundError("There is nothing of that name."))
+        for words in self.lines_with(
+            ("", "9" * 30, "-1", "a\x1b[31m\x07\u202eb", "nan", "\udcff", "x" * 3000, self.directory)
+        ):
+            said = self.command(*words, stdin=b"nonsense")
+            # 2: what `package build` was given cannot be built.
+            unusable = {2} if words[:2] == ("package", "build") else set()
+            self.assertIn(said.code, {USAGE, NO_ANSWER, FAILED} | unusable, (words, said))
+            self.assertTrue(said.err.strip(), words)
+            self.assertTrue((said.out + said.err).replace("\n", "").isprintable(), (words, said))
+            self.assertNotIn("An error of buildbot-lite itself", said.err, words)
+
+    def lines_with(self, values: Sequence[str]) -> Iterator[tuple[str, ...]]:
+        """
+        Command lines with each of *values* in place of each argument, and of each option's value.
+        """
+        for name, command in self.commands.items():
+            if name.startswith("create-"):
+                continue  # they make what they are told
+            words = (*name.split(), *(["farm"] if isinstance(command, FarmCommand) else []))
+            for value in values:
+                for at in range(len(WORDS[name])):
+                    yield (*words, *WORDS[name][:at], value, *WORDS[name][at + 1 :])
+                for option in command.params:
+                    if isinstance(option, click.Option) and not option.is_flag:
+                        yield (*words, *WORDS[name], option.opts[-1], value)
 
     def test_no_answer(self) -> None:
         """

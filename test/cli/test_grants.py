@@ -138,9 +138,29 @@ class GrantTests(GrantCommandCase):
         self.master.answers = {"grants": {"grants": [GRANT]}}
         table = self.command("grants", "farm").out
 
-        self.assertRegex(table, r"#7 +submit +go +release script +in force")
+        self.assertRegex(table, r"#7 +submit +go +release script +\d{4}-")
         self.assertIn("0 of 5 uses", table)
         self.assertEqual(json.loads(self.command("grants", "farm", "--json").out), [GRANT])
+
+    def test_states(self) -> None:
+        """
+        `grants` shows the states of strings if one of them is not in force.
+        """
+        self.master.answers = {"grants": {"grants": [GRANT, {**GRANT, "grant": 8, "state": "revoked"}]}}
+        table = self.command("grants", "farm", "--all").out
+
+        self.assertRegex(table, r"#7 .* in force ")
+        self.assertRegex(table, r"#8 .* revoked ")
+
+    def test_control_characters(self) -> None:
+        """
+        What is told of a string has no control characters, whatever was written into it.
+        """
+        self.master.answers = {"grant": {"grant": {**GRANT, "name": "a\x1b[31mb"}, "furl": FURL}}
+        said = self.command("grant", "submit", "farm", "go")
+
+        self.assertIn("(submit to a?[31mb, ", said.err)
+        self.assertEqual(said.out, f"{FURL}\n")
 
 
 class RevokeTests(GrantCommandCase):

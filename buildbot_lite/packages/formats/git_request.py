@@ -58,7 +58,7 @@ def request_text(source: str, revision: str) -> bytes:
     """
     name = REPOSITORY if ":" in source or "/" in source else PACKAGE
     of = f"{name}={source}\n" if source else ""
-    return f"{of}{REVISION}={revision}\n".encode()
+    return f"{of}{REVISION}={revision}\n".encode("utf-8", "surrogateescape")
 
 
 def _begins_a_request(text: bytes) -> bool:
