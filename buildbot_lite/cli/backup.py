@@ -8,7 +8,7 @@ from datetime import datetime
 
 import click
 
-from .commands import Commands, directory_argument, need_master_packages
+from .commands import Commands, directory_argument, need_master_packages, not_empty
 from .output import note, tell
 from .processes import need_a_master
 
@@ -44,7 +44,7 @@ def backup(file: str, directory: str, logs: bool, artifacts: bool, overwrite: bo
 
 @commands.command(short_help="Make a master's directory from a backup.")
 @click.argument("file", type=click.Path(dir_okay=False))
-@click.argument("directory", metavar="DIR")
+@click.argument("directory", metavar="DIR", callback=not_empty)
 @click.option(
     "--revocations",
     metavar="FILE",

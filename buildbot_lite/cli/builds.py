@@ -224,6 +224,8 @@ def fetch_artifacts(
 
     A file is written only if all of it arrived, with the right checksum.
     """
+    if not all(names):
+        raise click.UsageError("NAME is the name of an artifact, and this is an empty word.")
     of = {"builder": builder, "number": number}
 
     async def work(link: MasterLink) -> None:

@@ -24,10 +24,26 @@ MASTER_PACKAGES = frozenset({"sqlalchemy", "alembic", "rich", "backports", "jinj
 """Packages that only ``pip install 'buildbot-lite[master]'`` installs."""
 
 
+class Subcommand(click.Command):
+    """
+    A command whose sentences about a wrong command line name its own help.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            # click does not tell the command when an option lacks its value.
+            error.ctx = error.ctx or ctx
+            raise
+
+
 class Commands(click.Group):
     """
     Commands in the order of their definition.
     """
+
+    command_class = Subcommand
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
@@ -85,10 +101,19 @@ def _given_directory() -> str:
     return directory
 
 
+def not_empty(ctx: click.Context, param: click.Parameter, directory: str) -> str:
+    """
+    *directory*, an argument; `click.BadParameter` if it is an empty word.
+    """
+    if not directory:
+        raise click.BadParameter("this is an empty word.", ctx, param)
+    return directory
+
+
 def _check_given_once(ctx: click.Context, param: click.Parameter, directory: str) -> str:
     if DIRECTORY in ctx.meta and directory != ctx.meta[DIRECTORY]:
         raise click.UsageError("Give -C DIR, or DIR as an argument, not both.", ctx)
-    return directory
+    return not_empty(ctx, param, directory)
 
 
 directory_argument = click.argument("directory", metavar="[DIR]", default=_given_directory, callback=_check_given_once)

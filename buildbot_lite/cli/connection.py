@@ -26,7 +26,7 @@ from ..model.patch_base import PatchBase
 from ..storage.permissions import refuse_loose
 from .build_names import names_no_directory
 from .command_lines import command_line
-from .commands import DIRECTORY, HERE
+from .commands import DIRECTORY, HERE, Subcommand
 from .output import (
     Document,
     OutputWriter,
@@ -279,7 +279,7 @@ class FarmClient:
         )
 
 
-class FarmCommand(click.Command):
+class FarmCommand(Subcommand):
     """
     A command whose function gets *farm*, a `FarmClient`.
 

@@ -22,7 +22,7 @@ from ..storage.files import (
     remove,
     write_whole,
 )
-from .commands import Commands, need_master_packages
+from .commands import Commands, need_master_packages, not_empty
 from .output import note, read_secret, tell
 from .processes import WEB, is_there
 
@@ -42,7 +42,7 @@ WEB_PLACEHOLDER = '# webhooks="pb://PUT-THE-STRING-HERE",'
 
 
 @commands.command("create-master", short_help="Make the directory of a master.")
-@click.argument("directory", metavar="DIR")
+@click.argument("directory", metavar="DIR", callback=not_empty)
 @click.option(
     "--port", type=click.IntRange(1, 65535), metavar="PORT", help="The port to listen at, instead of a free one."
 )
@@ -88,7 +88,7 @@ def create_master(directory: str, port: int | None, host: str | None) -> None:
 
 
 @commands.command("create-slave", short_help="Make the directory of a slave.")
-@click.argument("directory", metavar="DIR")
+@click.argument("directory", metavar="DIR", callback=not_empty)
 @click.argument("furl", metavar="FURL|-")
 def create_slave(directory: str, furl: str) -> None:
     """
@@ -109,7 +109,7 @@ def create_slave(directory: str, furl: str) -> None:
 
 
 @commands.command("create-web", short_help="Make the directory of a web process.")
-@click.argument("directory", metavar="DIR")
+@click.argument("directory", metavar="DIR", callback=not_empty)
 @click.argument("furl", metavar="[FURL|-]", required=False)
 def create_web(directory: str, furl: str | None) -> None:
     """
@@ -171,7 +171,7 @@ def _make_web(directory: str, furl: str | None) -> None:
 
 @commands.command("furl", short_help="Print the string of a slave or a Submit scheduler, or replace a slave's.")
 @click.option("--replace", is_flag=True, help="Give the slave in DIR the string NAME; - reads it from standard input.")
-@click.argument("directory", metavar="DIR")
+@click.argument("directory", metavar="DIR", callback=not_empty)
 @click.argument("name", metavar="NAME|-")
 def furl_of(directory: str, name: str, replace: bool) -> None:
     """

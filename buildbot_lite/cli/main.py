@@ -45,6 +45,12 @@ USAGE = 64
 NO_ANSWER = 69
 FAILED = 70
 CUT_OFF = 130
+_KINDS = {
+    "a valid integer range": "a whole number",
+    "a valid integer": "a whole number",
+    "a valid float range": "a number",
+}
+"""What click calls the kinds of numbers."""
 
 
 @click.group(
@@ -188,7 +194,10 @@ def sentence(error: Exception) -> str:
         if isinstance(error, click.BadParameter) and isinstance(error.param, click.Argument) and error.ctx:
             # The name without the brackets of the usage line, which mark optional arguments.
             error.param_hint = repr(error.param.make_metavar(error.ctx).strip("[]."))
-        return f"{error.format_message().removesuffix('.')}.  See: {path} --help"
+        said = error.format_message().removesuffix(".")
+        for theirs, ours in _KINDS.items():
+            said = said.replace(theirs, ours)
+        return f"{said}.  See: {path} --help"
     if isinstance(error, click.ClickException):
         return error.format_message()
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in MASTER_PACKAGES:

@@ -56,7 +56,7 @@ def package() -> None:
 @click.option(
     "--priority", type=int, metavar="N", help="Below 0: after other jobs; above: before them, if the string permits it."
 )
-@click.option("--after", type=JobNumber(1), metavar="JOB", help="Begin when the packages of JOB are there.")
+@click.option("--after", type=JobNumber(1, 1 << 53), metavar="JOB", help="Begin when the packages of JOB are there.")
 def build(farm: FarmClient, words: tuple[str, ...], revision: str | None, no_wait: bool, **options: Any) -> Any:
     """
     Build source packages for each architecture that applies, and show the logs, each line after its builder's name.

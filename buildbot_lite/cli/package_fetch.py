@@ -19,7 +19,7 @@ _SAID = {"failed": "failed", "killed": "was killed"}
 
 
 @click.command("fetch", cls=JobCommand, short_help="Fetch the packages of a job.")
-@click.argument("job", type=JobNumber(1))
+@click.argument("job", type=JobNumber(1, 1 << 53))
 @click.argument("arches", metavar="[ARCH]...", nargs=-1)
 @click.option("--to", metavar="DIRECTORY", default=".", help="The directory for them, instead of the current one.")
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")

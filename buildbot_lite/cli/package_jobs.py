@@ -23,7 +23,7 @@ STATES = (
 )
 """Those of `packages.records.job_states`, which needs the master's packages."""
 
-_job = click.argument("job", type=JobNumber(1))
+_job = click.argument("job", type=JobNumber(1, 1 << 53))
 
 
 class JobCommand(FarmCommand):
@@ -50,7 +50,7 @@ class JobCommand(FarmCommand):
 @click.option(
     "-n", "--most", type=click.IntRange(1, 1000), metavar="N", default=MOST, show_default=True, help="At most so many."
 )
-@click.option("--before", type=JobNumber(1), metavar="JOB", help="Only jobs older than this one.")
+@click.option("--before", type=JobNumber(1, 1 << 53), metavar="JOB", help="Only jobs older than this one.")
 @json_option
 def list_jobs(farm: FarmClient, most: int, before: int | None, as_json: bool, **wanted: Any) -> None:
     """

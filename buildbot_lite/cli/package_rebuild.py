@@ -24,7 +24,7 @@ _ENDS = ("finished", "failed", "killed")
 
 
 @click.command("rebuild", cls=JobCommand, short_help="Build a job again, and compare.")
-@click.argument("job", type=JobNumber(1))
+@click.argument("job", type=JobNumber(1, 1 << 53))
 @click.option("--compare", is_flag=True, help="Wait for it, and tell whether the packages are the same bit for bit.")
 @json_option
 def rebuild(farm: FarmClient, job: int, compare: bool, as_json: bool) -> int:

@@ -169,6 +169,28 @@ class ExitCodesTests(CommandLineCase):
         for words in (("no-such-command",), ("force", "farm"), ("grant",), ("artifacts", "nothing")):
             self.assertIn("buildbot-lite", self.refused(*words, code=USAGE))
 
+    def test_which_command(self) -> None:
+        """
+        An option without its value, and an empty word for a directory, are refused with the help of that command.
+        """
+        for words, told in (
+            (
+                ("builds", "farm", "--before"),
+                "Option '--before' requires an argument.  See: buildbot-lite builds --help",
+            ),
+            (
+                ("stop", "farm", "--patience"),
+                "Option '--patience' requires an argument.  See: buildbot-lite stop --help",
+            ),
+            (("start", ""), "Invalid value for 'DIR': this is an empty word.  See: buildbot-lite start --help"),
+            (("furl", "", "bot1"), "Invalid value for 'DIR': this is an empty word.  See: buildbot-lite furl --help"),
+            (
+                ("queue", "farm", "--most", "x"),
+                "Invalid value for '-n' / '--most': 'x' is not a whole number.  See: buildbot-lite queue --help",
+            ),
+        ):
+            self.assertEqual(self.refused(*words, code=USAGE), told)
+
     def test_hostile_words(self) -> None:
         """
         Promise 6.13: whatever word is given for an argument or an option, each command ends with one of its own codes
