@@ -162,6 +162,26 @@ class RebuildingTests(QuestionCase):
         sent = [each.spec for each in self.slave.commands if isinstance(each.spec, Download)]
         return [(each.size, each.sha256) for each in sent if each.path.endswith("/files/wanted.txt")]
 
+    def test_root_of_the_first(self) -> None:
+        """
+        Promise 9.5: what is the same on every architecture is built again in a root of the same architecture, because
+        others have other packages; on a slave that does not run that one, it cannot be compared, and the reason says
+        so.
+        """
+        self.building.said["uname"] = "i686\n"
+        self.submit(Architecture="all", Version="2.0")
+        self.harness.settle()
+        for machine, verdict in (("x86_64", "same"), ("aarch64", "incomparable")):
+            self.building.said["uname"] = f"{machine}\n"
+            rebuilt = self.ask("rebuild", job=2, same=True)["rebuild"]
+            self.harness.settle()
+            (compared,) = self.ask("compare", job=2, rebuild=rebuilt)["arches"]
+            self.assertEqual(compared["verdict"], verdict, compared)
+        sentence = "bot1 runs programs of aarch64, arm64, and the first build had a root of i386."
+        self.assertIn(sentence, compared["reason"])
+        build = self.harness.read(partial(builds.by_number, builder="bookworm-all", number=2))
+        self.assertEqual(build.properties["root_architecture"][0], "i386")
+
     def test_list_is_gone(self) -> None:
         """
         Promise 9.5: if the list is missing, no package is built or called different.

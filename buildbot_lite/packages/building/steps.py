@@ -2,7 +2,7 @@
 The steps of a build of a package.  Their names are also the states of an architecture of a job.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 from attrs import evolve
@@ -32,7 +32,10 @@ LONGEST_SILENCE = 3600.0
 
 ROOTS = "root_architectures"
 """The property of builders that may build in the root of any of several architectures: their names."""
-_ROOT = "root_architecture"
+ROOT_ARCHITECTURE = "root_architecture"
+"""The property of such builds: the architecture of the root, once it is chosen."""
+ROOTS_BEFORE = "root_architectures_before"
+"""The property of rebuilds: by builder, the `ROOT_ARCHITECTURE` of the earlier build."""
 
 _WARNING = "warning: "
 """The first word of a line in which overlay.sh says what does not stop a build."""
@@ -71,7 +74,7 @@ class PackageStep(BuildStep):
 
     Packages that are the same on every architecture may be built in the roots of several, which the property `ROOTS`
     names: then the step takes the first of them that the slave's property ``arch`` names, or that the slave's machine
-    runs.
+    runs; in a rebuild, the one of the first build.
     """
 
     haltOnFailure = True
@@ -91,7 +94,7 @@ class PackageStep(BuildStep):
         possible: Any = self.getProperty(ROOTS)
         if not possible:
             return
-        chosen = self.getProperty(_ROOT)
+        chosen = self.getProperty(ROOT_ARCHITECTURE)
         if chosen is None:
             named: Any = self.getProperty(ARCH)
             if not named:
@@ -99,15 +102,28 @@ class PackageStep(BuildStep):
                 machine = await self.must(["uname", "-m"], "The slave does not say what machine it is")
                 named = architectures_of(machine.output().strip())
             runs = [named] if isinstance(named, str) else list(named)
-            chosen = next((each for each in runs if each in possible), None)
+            before = self._root_before(possible)
+            chosen = next((each for each in runs if each in (before or possible)), None)
             if chosen is None:
+                needs = (
+                    f"the first build had a root of {before[0]}"
+                    if before
+                    else (f"the package needs a root of {' or '.join(possible)}")
+                )
                 raise CommandFailedError(
                     Result.FAILURE,
-                    f"{self.slave_name} runs programs of {', '.join(map(str, runs))[:200]}, and the package needs a "
-                    f"root of {' or '.join(possible)}.",
+                    f"{self.slave_name} runs programs of {', '.join(map(str, runs))[:200]}, and {needs}.",
                 )
-            self.setProperty(_ROOT, chosen)
+            self.setProperty(ROOT_ARCHITECTURE, chosen)
         self.architecture = chosen
+
+    def _root_before(self, possible: Collection[str]) -> Sequence[str]:
+        """
+        The architecture of the root of the build that this one is compared with, alone; empty: any will do.
+        """
+        roots: Any = self.getProperty(ROOTS_BEFORE)
+        before: Any = roots.get(str(self.getProperty("buildername"))) if isinstance(roots, Mapping) else None
+        return [before] if before in possible else []
 
     async def _keep(self) -> None:
         builder, number = str(self.getProperty("buildername")), self.getProperty("buildnumber")

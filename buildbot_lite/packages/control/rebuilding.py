@@ -21,6 +21,7 @@ from ...storage.records.grants import Grant
 from ...storage.records.requests import SubmittedBuildset
 from ..building.farm_repository import SNAPSHOT, SNAPSHOTS
 from ..building.same_packages import INSTALLED, LARGEST_INSTALLED, LISTS
+from ..building.steps import ROOT_ARCHITECTURE, ROOTS_BEFORE
 from ..records import job_records
 from ..records.job_states import ArchState, JobState
 from ..records.jobs import Job, JobArch, NewJob, names_of
@@ -79,7 +80,11 @@ class Rebuilding:
 
         new = as_before(original, job, [each.builder for each in job.built], "to be compared")
         if same:
-            before = {LISTS: await self._lists(job), SNAPSHOTS: await self._snapshots(job)}
+            before = {
+                LISTS: await self._lists(job),
+                SNAPSHOTS: await self._recorded(job, SNAPSHOT),
+                ROOTS_BEFORE: await self._recorded(job, ROOT_ARCHITECTURE),
+            }
             said = {name: (value, "Rebuild") for name, value in before.items()}
             new = evolve(new, properties={**new.properties, **said})
         await submit_within_limits(self.farm, new, record, grant)
@@ -116,15 +121,18 @@ class Rebuilding:
         results = await self.service.results_of(job, self._target(job))
         return {each.builder: _list_of(results, each.architecture, self.farm.basedir) for each in job.built}
 
-    async def _snapshots(self, job: Job) -> dict[str, str]:
+    async def _recorded(self, job: Job, name: str) -> dict[str, str]:
+        """
+        The property *name* of the builds of *job*, by builder.
+        """
         ids = {each.build: each.builder for each in job.built if each.build is not None}
 
         def read(connection: Connection) -> dict[str, str]:
             found = {ids[id]: builds.get(connection, id) for id in ids}
             return {
-                builder: str(build.properties[SNAPSHOT][0])
+                builder: str(build.properties[name][0])
                 for builder, build in found.items()
-                if build is not None and SNAPSHOT in build.properties
+                if build is not None and name in build.properties
             }
 
         return await self.farm.records.read(read)
