@@ -11,6 +11,7 @@ a request that failed.  The command's own are those of sysexits.h: `USAGE`,
 import errno
 import os
 import sys
+from contextlib import suppress
 
 import click
 
@@ -129,7 +130,9 @@ def run(arguments: list[str], connect: object = None) -> int:
         if "--debug" in arguments:
             raise
         _let_go_of_output()
-        click.echo(printable(sentence(error), longest=LONGEST_SENTENCE, lines=True), err=True)
+        with suppress(OSError):  # nobody reads it
+            click.echo(printable(sentence(error), longest=LONGEST_SENTENCE, lines=True), err=True)
+        _let_go_of_output()
         return exit_code(error)
     return code if isinstance(code, int) else 0
 
@@ -145,12 +148,13 @@ def exit_code(error: Exception) -> int:
 
 def _let_go_of_output() -> None:
     """
-    Flush standard output or discard it, so that Python has no error to report at exit.
+    Flush standard output and standard error or discard them, so that Python has no error to report at exit.
     """
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _suggestion(error: click.NoSuchCommand | click.NoSuchOption) -> str | None:

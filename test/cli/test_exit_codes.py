@@ -5,6 +5,7 @@ The exit codes of all commands: 0, 1, 2 and 4 are a build's, and all other failu
 import contextlib
 import os
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -266,6 +267,28 @@ class ExitCodesTests(CommandLineCase):
                 said = self.command("builders", "farm", out=out)
 
             self.assertEqual((said.code, said.err), (FAILED, sentence))
+
+    def test_nobody_reads_the_sentence(self) -> None:
+        """
+        Promise 6.13: a refusal has its exit code, which is never that of a failed build, also if standard error is
+        closed (``2>&1 | head``).
+        """
+        reader, writer = os.pipe()
+        os.close(reader)
+        self.addCleanup(os.close, writer)
+        for words, code in (
+            (("builds", "farm", "--nonsense"), USAGE),
+            (("checkconfig", "nowhere"), FAILED),
+        ):
+            done = subprocess.run(
+                [sys.executable, "-c", "from buildbot_lite.cli.main import main; main()", *words],
+                stdin=subprocess.DEVNULL,
+                stdout=writer,
+                stderr=writer,
+                check=False,
+                timeout=60,
+            )
+            self.assertEqual(done.returncode, code)
 
     def test_own_codes(self) -> None:
         """
