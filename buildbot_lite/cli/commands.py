@@ -101,13 +101,13 @@ def _given_directory() -> str:
     return directory
 
 
-def not_empty(ctx: click.Context, param: click.Parameter, directory: str) -> str:
+def not_empty(ctx: click.Context, param: click.Parameter, path: str) -> str:
     """
-    *directory*, an argument; `click.BadParameter` if it is an empty word.
+    *path*, an argument; `click.BadParameter` if it is an empty word.
     """
-    if not directory:
+    if not path:
         raise click.BadParameter("this is an empty word.", ctx, param)
-    return directory
+    return path
 
 
 def _check_given_once(ctx: click.Context, param: click.Parameter, directory: str) -> str:

@@ -2,6 +2,7 @@
 Check and apply configurations; start and stop masters, slaves and web processes.
 """
 
+import math
 import os
 from collections.abc import Callable
 from functools import partial
@@ -19,9 +20,18 @@ from .stopping import left_running, stop_running
 
 commands = Commands()
 
+
+def _checked_patience(ctx: click.Context, param: click.Parameter, seconds: float) -> float:
+    # What is no number is in every range.
+    if math.isnan(seconds):
+        raise click.BadParameter(f"{seconds} is not a number.", ctx, param)
+    return seconds
+
+
 patience_option = click.option(
     "--patience",
-    type=click.FloatRange(1),
+    type=click.FloatRange(1, 1_000_000),
+    callback=_checked_patience,
     metavar="SECONDS",
     default=60.0,
     show_default=True,

@@ -184,6 +184,14 @@ class ExitCodesTests(CommandLineCase):
                 "Option '--patience' requires an argument.  See: buildbot-lite stop --help",
             ),
             (("start", ""), "Invalid value for 'DIR': this is an empty word.  See: buildbot-lite start --help"),
+            (
+                ("backup", "", "farm"),
+                "Invalid value for 'FILE': this is an empty word.  See: buildbot-lite backup --help",
+            ),
+            (
+                ("start", "farm", "--patience", "nan"),
+                "Invalid value for '--patience': nan is not a number.  See: buildbot-lite start --help",
+            ),
             (("furl", "", "bot1"), "Invalid value for 'DIR': this is an empty word.  See: buildbot-lite furl --help"),
             (
                 ("queue", "farm", "--most", "x"),
