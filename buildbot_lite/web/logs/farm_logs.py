@@ -37,7 +37,7 @@ from .windows import LINES, LogWindow, start_before, window
 
 T = TypeVar("T")
 
-MOST_KEPT = 2 << 20
+MOST_KEPT = 1 << 20
 """Bytes of windows that are kept."""
 MOST_RECORDS = 1 << 20
 """Bytes of records of logs that are kept."""

@@ -13,7 +13,6 @@ the pieces are smaller (`site.BoundedRequest.largest_piece`).
 
 import hashlib
 import re
-import zlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import quote
@@ -29,6 +28,7 @@ from ...storage.compressed_streams import StreamReader
 from ..logs.farm_logs import FarmLogs
 from ..logs.log_reader import LogReader
 from ..page_request import PageRequest, takes_gzip
+from ..serving.packing import packer
 from ..view import Reply, Streamed
 
 FIRST_PIECE = 4 << 10
@@ -128,7 +128,7 @@ def writing(
         if request.method == b"HEAD":
             request.finish()
         else:
-            await _Sending(request, log, send, clock, zlib.compressobj(1, wbits=31) if packed else None).done
+            await _Sending(request, log, send, clock, packer() if packed else None).done
 
     return write
 

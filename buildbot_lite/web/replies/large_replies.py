@@ -22,7 +22,7 @@ from .downloads import FIRST_PIECE, ByteRange, writing
 
 LARGEST_WHOLE = FIRST_PIECE
 """Bytes of an answer that is written at once."""
-MOST_SENT = 5 << 20
+MOST_SENT = 4 << 20
 """Bytes of the bodies that are being sent; of too many, the connections that have been reading for longest are cut, of
 the visitor who has the most of them."""
 

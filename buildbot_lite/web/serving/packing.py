@@ -1,11 +1,14 @@
 """
 Memory for the compression of downloads.
 
-zlib needs about 256 KiB for each stream that it compresses (zlib's manual, "memory requirements"), for as long as the
-client takes to read it.  So only some downloads are compressed at a time, and others are sent as they are.
+zlib needs memory for each stream that it compresses, for as long as the client takes to read it: 256 KiB by default,
+and 128 with `_WINDOW` and `_LEVEL` (zlib's manual, "memory requirements").  So only some downloads are compressed at a
+time, and others are sent as they are.
 """
 
+import zlib
 from collections import Counter
+from typing import Any
 
 from attrs import define, field
 
@@ -13,6 +16,18 @@ from .fair_places import Occupant
 
 MOST_PACKED = 16
 """Downloads that are compressed at a time."""
+_WINDOW = 14
+"""Bits of the distance at which a repetition is found."""
+_LEVEL = 7
+"""Of memory for what waits to be written."""
+_GZIP = 16
+
+
+def packer() -> Any:
+    """
+    What compresses a download: an object of `zlib` that makes gzip's format.
+    """
+    return zlib.compressobj(1, zlib.DEFLATED, _GZIP + _WINDOW, _LEVEL)
 
 
 @define(eq=False)
