@@ -9,8 +9,9 @@ Time limits of a command: total time, time without output, time without a messag
 
 **Pauses.**  While the machine is suspended, or does not run because its host or a debugger stopped everything on it, no
 command can work or write.  So this time does not count for `max_time` and `timeout`: `Timeouts` looks at the clock at
-least every `LOOK` seconds, and the time before a late look does not count.  It does count for the lease, because the
-master, on another machine, may have given the command up meanwhile.
+least every `LOOK` seconds, and of the time before a late look, only that until it was due counts.  A pause costs a
+command at most `LOOK` seconds; and on a machine so busy that each look is late, the limits come later, but they come.
+A pause does count for the lease, because the master, on another machine, may have given the command up meanwhile.
 """
 
 from collections.abc import Callable
@@ -24,7 +25,7 @@ LOOK = 10.0
 LATE = 5.0
 """Seconds by which a look is late after a pause.  Less is a busy machine, and counts."""
 ONCE_MORE = 1.0
-"""Seconds after a pause in which a command may write."""
+"""Seconds after a pause in which a command may write, or end.  Once for a limit, not after each pause."""
 _SHORTEST = 0.001
 
 
@@ -47,6 +48,8 @@ class Timeouts:
         # Seconds in which this machine ran: since the command began, and since its last output.
         self._ran = self._silent = 0.0
         self._looked = loop.now()
+        # Whether the latest look was late and found a limit exceeded.
+        self._given_once_more = False
         self._look_later()
 
     def cancel(self) -> None:
@@ -68,18 +71,23 @@ class Timeouts:
     def _look(self) -> None:
         now = self._loop.now()
         late = now - self._due >= LATE
-        counted = 0.0 if late else now - self._looked
+        counted = max(0.0, (self._due if late else now) - self._looked)
         self._looked = now
         self._ran += counted
         self._silent = min(self._silence(), self._silent + counted)
-        if late:
-            self._look_later(ONCE_MORE)
-        elif self._max_time is not None and self._ran >= self._max_time:
-            self._exceeded("max-time", f"It was still running after {self._max_time:g} s.")
-        elif self._timeout is not None and self._silent >= self._timeout:
-            self._exceeded("timeout", f"There was no output for {self._timeout:g} s.")
+        exceeded = self._found_exceeded()
+        if exceeded is None or (late and not self._given_once_more):
+            self._given_once_more = exceeded is not None
+            self._look_later(ONCE_MORE if late else _SHORTEST)
         else:
-            self._look_later()
+            self._exceeded(*exceeded)
+
+    def _found_exceeded(self) -> tuple[str, str] | None:
+        if self._max_time is not None and self._ran >= self._max_time:
+            return "max-time", f"It was still running after {self._max_time:g} s."
+        if self._timeout is not None and self._silent >= self._timeout:
+            return "timeout", f"There was no output for {self._timeout:g} s."
+        return None
 
 
 def expired(request: StartRequest, silence: float) -> str | None:

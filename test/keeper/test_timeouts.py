@@ -71,14 +71,14 @@ class TimeoutsTests(SynchronousTestCase):
 
     def test_paused(self) -> None:
         """
-        A pause of the machine counts for neither limit.
+        Of a pause of the machine, only the seconds until the next look was due count, for either limit.
         """
-        self.passes(55)
+        self.passes(45)
         self.pause(1000)
         self.passes(1, writing=True)
         self.passes(10)
         self.pause(1000)
-        self.passes(45)
+        self.passes(40)
         self.assertEqual(self.exceeded, [])
         self.passes(25)
 
@@ -95,6 +95,39 @@ class TimeoutsTests(SynchronousTestCase):
         self.passes(10)
 
         self.assertEqual(self.exceeded, [NO_OUTPUT])
+
+    def starved(self, late: float, *, writing: bool = False) -> float:
+        """
+        Each look at the clock is so many seconds late, until a limit is exceeded, or for half an hour; returns the
+        seconds until then.
+        """
+        began = self.loop.now()
+        while not self.exceeded and self.loop.now() < began + 1800:
+            (due,) = [timer.due for timer in self.loop.timers if timer.call is not None]
+            self.pause(due + late - self.loop.now())
+            if writing:
+                self.written = self.loop.now()
+            self.loop.pass_by(0)
+        return self.loop.now() - began
+
+    def test_starved_and_silent(self) -> None:
+        """
+        On a machine so busy that each look is late, a silent command exceeds its timeout, later than otherwise: six
+        periods, and one second more after a late look.
+        """
+        for late, after in ((1, 61), (8, 6 * 18 + 1 + 8), (16, 6 * 26 + 1 + 16)):
+            with self.subTest(late=late):
+                self.setUp()
+                self.assertEqual((self.starved(late), self.exceeded), (after, [NO_OUTPUT]))
+
+    def test_starved_and_writing(self) -> None:
+        """
+        The same for the total time of a command that writes all the time.
+        """
+        for late, after in ((1, 301), (8, 30 * 18 + 1 + 8), (16, 30 * 26 + 1 + 16)):
+            with self.subTest(late=late):
+                self.setUp()
+                self.assertEqual((self.starved(late, writing=True), self.exceeded), (after, [TOO_LONG]))
 
     def test_cancelled(self) -> None:
         """
