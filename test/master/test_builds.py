@@ -608,6 +608,34 @@ class Changing(steps.BuildStep):
                 self.check_abandoned(harness, slave, request)
                 self.assertIn(sentence, harness.builds(request)[0].reason)
 
+    def test_effects_of_hiding(self) -> None:
+        """
+        Invariant I5: effects of a ``hideStepIf`` belong to its step.  A build that is replayed resumes them, or goes on
+        after them.
+        """
+        hiding = """
+async def hide(result, step):
+    await step.execute(("hide",))
+    return True
+"""
+        step = "steps.ShellCommand(command=['make'], hideStepIf=hide)"
+        for ended in (1, 2):
+            with self.subTest(ended=ended):
+                harness = MasterHarness(hiding + master_cfg(steps=[step, *four_steps()[1:2]]))
+                slave = harness.attach()
+                request = harness.submit()
+                for number in range(ended):
+                    slave.commands[number].end(0)
+                    harness.settle()
+                harness.restart()
+                back = FakeSlave(commands=slave.commands[-1:], behaviour=succeeding)
+                harness.attach(slave=back, held=back.held())
+                self.assertEqual([id for id, _ in back.resumed], [slave.commands[ended].id])
+                back.commands[0].end(0)
+                harness.settle()
+                self.assertEqual([build.result for build in harness.builds(request)], [Result.SUCCESS])
+                self.assertEqual(ended + len(back.commands), 3)
+
     def test_program_that_never_repeats(self) -> None:
         """
         Promise 9.2: retries of a build that cannot be continued are not counted, whatever maxRetries is; but of a

@@ -253,29 +253,39 @@ class Build:
             step_context.close()
             result, summary = Result.CANCELLED, "cancelled"
         except SlaveLostError as error:
-            await self._finish(number, runner, *self._unless_stopped(number, Result.RETRY, str(error)))
+            result, summary = self._unless_stopped(number, Result.RETRY, str(error))
+            await self._finish(number, runner, result, summary, hidden=await runner.is_hidden(result, self._clock))
             raise
-        await context.live.drained("its step has ended")
+        await self._code_over(number)
+        result, summary = self._unless_stopped(number, result, summary)
+        progress.count(step, result)
+        hidden = await runner.is_hidden(result, self._clock)
+        # A hideStepIf may have had effects, and the build may have been stopped meanwhile.
+        await self._code_over(number)
         if not progress.stopped_in(number):
             context.journal.check_reached(number)
         context.locks.leave(number)
-        result, summary = self._unless_stopped(number, result, summary)
-        if progress.stopped_in(number):
-            context.live.allow()
-        progress.count(step, result)
-        await self._finish(number, runner, result, summary)
+        await self._finish(number, runner, result, summary, hidden=hidden)
+
+    async def _code_over(self, number: int) -> None:
+        """
+        End the commands that code of step *number* left running, and allow others again if the step was stopped.
+        """
+        await self._context.live.drained("its step has ended")
+        if self._progress.stopped_in(number):
+            self._context.live.allow()
 
     def _unless_stopped(self, number: int, result: Result, summary: str) -> tuple[Result, str]:
         stop = self._progress.stopped_in(number)
         return (result, summary) if stop is None else (max(stop.result, Result.FAILURE), stop.reason)
 
-    async def _finish(self, number: int, runner: StepRunner, result: Result, summary: str) -> None:
+    async def _finish(self, number: int, runner: StepRunner, result: Result, summary: str, *, hidden: bool) -> None:
         self._context.recorder.step_finished(
             number,
             runner.step.name,
             result,
             summary,
-            hidden=await runner.is_hidden(result, self._clock),
+            hidden=hidden,
             properties=self._context.recorded_properties(),
             texts=await runner.context.logs.sealed(),
         )
