@@ -13,6 +13,7 @@ from buildbot_lite.storage import schema
 from buildbot_lite.storage.records import (
     builds,
     cells,
+    durations,
     generations,
     grants,
     history,
@@ -24,6 +25,7 @@ from buildbot_lite.storage.records.history import (
     page,
 )
 from buildbot_lite.storage.swissnums import Swissnums
+from buildbot_lite.web.api.endpoints_farm import _read_builds
 
 from .farm_case import FarmCase
 
@@ -156,6 +158,32 @@ class HistoryTests(FarmCase):
         pages = [entry for name in names for entry in self.page(1, builder=name).entries]
         newest = self.do(lambda c: history.newest_of_each(c, names))
         self.assertEqual(sorted(newest, key=lambda entry: entry.build.builder), pages)
+
+    def test_durations_of_each(self) -> None:
+        """
+        How long the builds of many builders took is read in one query, which examines the newest few of each: the
+        latest good ones of these are those that are found for a builder by itself.
+        """
+        names = ["good", "some", "late", "never", "none"]
+        for n in range(durations.LOOKED_AT_OF_EACH + 2):
+            self.record("good", now=20.0 + n)
+            self.record("some", now=20.0 + n, result=(Result.WARNINGS, Result.FAILURE, None)[n % 3])
+            self.record("late", now=20.0 + n, result=Result.FAILURE if n > 1 else Result.SUCCESS)
+            self.record("never", now=20.0 + n, result=Result.FAILURE)
+        found = self.do(lambda c: durations.of_each(c, names, 5))
+        one_by_one = {name: self.do(partial(durations.of_builder, builder=name, most=5)).builds for name in names}
+        self.assertEqual(found, {name: one_by_one[name] for name in ("good", "some")})
+        self.assertEqual([len(each) for each in one_by_one.values()], [5, 5, 2, 0, 0])
+
+        def count(builders: list[str], connection: Connection) -> int:
+            statements: list[str] = []
+            driver: Any = connection.connection.driver_connection
+            driver.set_trace_callback(statements.append)
+            _read_builds(connection, builders)
+            driver.set_trace_callback(None)
+            return len(statements)
+
+        self.assertEqual(self.do(partial(count, names)), self.do(partial(count, names[:1])))
 
     def test_bounded(self) -> None:
         """

@@ -2,8 +2,13 @@
 How long the latest good builds took.
 """
 
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from attrs import frozen
-from sqlalchemy import ColumnElement, Connection, bindparam, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, literal_column, or_, select
 
 from ...model.results import Result
 from .. import schema
@@ -11,6 +16,8 @@ from ..statements import Query
 
 LOOKED_AT = 200
 """Newest builds of a builder that are examined, whether good or not."""
+LOOKED_AT_OF_EACH = 20
+"""The same for each of many builders: with more, a list of 200 builders would read every row of a small farm."""
 
 _builds, _steps = schema.builds, schema.steps
 
@@ -45,6 +52,29 @@ _STEPS = Query(
 )
 
 
+def _of_each() -> Select[tuple[Any, ...]]:
+    """
+    The SELECT of the good ones among the newest `LOOKED_AT_OF_EACH` builds of each of the *builders* (JSON).
+    """
+    wanted = func.json_each(bindparam("builders")).table_valued("value", name="wanted_builders")
+    others = _builds.alias("others")
+    before = (
+        select(others.c.number)
+        .where(others.c.builder == wanted.c.value)
+        .order_by(others.c.number.desc())
+        .limit(1)
+        .offset(LOOKED_AT_OF_EACH)
+    ).scalar_subquery()
+    return (
+        select(_builds.c.builder, _builds.c.number, _builds.c.started, _builds.c.finished)
+        .join_from(wanted, _builds, _builds.c.builder == wanted.c.value)
+        .where(_builds.c.number > func.coalesce(before, 0), is_good(_builds.c.result))
+    )
+
+
+_OF_EACH = Query(_of_each(), lambda builder, number, started, finished: (builder, number, max(0.0, finished - started)))
+
+
 @frozen
 class Durations:
     """
@@ -59,11 +89,17 @@ def of_builder(connection: Connection, builder: str, most: int) -> Durations:
     """
     Of the latest *most* good builds of *builder*.
     """
-    return Durations(of_builds(connection, builder, most), _STEPS.all(connection, builder=builder, most=most))
+    return Durations(
+        _BUILDS.all(connection, builder=builder, most=most), _STEPS.all(connection, builder=builder, most=most)
+    )
 
 
-def of_builds(connection: Connection, builder: str, most: int) -> list[float]:
+def of_each(connection: Connection, builders: Sequence[str], most: int) -> Mapping[str, Sequence[float]]:
     """
-    The seconds of the latest *most* good builds of *builder*.
+    The seconds of the latest *most* good builds of each of *builders* that has any, of its newest `LOOKED_AT_OF_EACH`.
     """
-    return _BUILDS.all(connection, builder=builder, most=most)
+    found: dict[str, list[float]] = defaultdict(list)
+    rows: list[tuple[str, int, float]] = _OF_EACH.all(connection, builders=json.dumps(list(builders)))
+    for builder, _, seconds in sorted(rows, key=lambda row: -row[1]):
+        found[builder].append(seconds)
+    return {builder: seconds[:most] for builder, seconds in found.items()}

@@ -95,7 +95,7 @@ async def _with_builds(request: ApiRequest, shown: Sequence[LiveDocument]) -> li
             "slaves": each.get("slaves"),
             "running": running[each["builder"]],
             "waiting": waiting[each["builder"]],
-            "takes": estimate(found.durations[each["builder"]], ()).build,
+            "takes": estimate(found.durations.get(each["builder"], ()), ()).build,
             "last": last.get(each["builder"]),
         }
         for each in shown
@@ -117,7 +117,7 @@ def _read_builds(connection: Connection, names: Sequence[str]) -> BuilderRows:
     return BuilderRows(
         build_rows.of_builds(connection, Page(history.newest_of_each(connection, names), None)),
         cells.running(connection),
-        {name: durations.of_builds(connection, name, SAMPLES) for name in names},
+        durations.of_each(connection, names, SAMPLES),
     )
 
 

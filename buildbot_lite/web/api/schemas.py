@@ -218,7 +218,7 @@ COMPONENTS: Mapping[str, Schema] = {
         slaves={**or_null(list_of(TEXT)), "description": "null: too many to name, or not known"},
         running=list_of(WHOLE),
         waiting=WHOLE,
-        takes={**or_null(NUMBER), "description": "seconds: the median of its latest good builds"},
+        takes={**or_null(NUMBER), "description": "seconds: the median of the good ones of its newest 20 builds"},
         last=or_null(ref("Build")),
     ),
     "Build": record(**_BUILD, **_LIVE),
