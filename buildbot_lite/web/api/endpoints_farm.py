@@ -25,6 +25,8 @@ from .live_builds import with_live
 _BUILDER = path_parameter("builder", TextKind(), "Its name; a slash in it is written %252F.")
 _SLAVE = path_parameter("slave", TextKind(), "Its name.")
 MOST_BUILDERS = 10_000
+# Not "builders" and "slaves": earlier cursors of these kinds have a place, which would be taken as a name.
+_BUILDERS_LIST, _SLAVES_LIST = "builder", "slave"
 
 
 async def _known(request: ApiRequest, question: str) -> LiveDocument:
@@ -49,7 +51,7 @@ async def builders(request: ApiRequest) -> Document:
     ``/builders``.
     """
     entries = await _all_builders(request)
-    page = page_by_name("builders", request.cursor, entries, lambda each: each["builder"], request.limit)
+    page = page_by_name(_BUILDERS_LIST, request.cursor, entries, lambda each: each["builder"], request.limit)
     return {"builders": await _with_builds(request, page.entries), "next": page.next}
 
 
@@ -143,7 +145,7 @@ async def slaves(request: ApiRequest) -> Document:
     ``/slaves``.
     """
     everyone: Sequence[LiveDocument] = (await _known(request, "status"))["slaves"]
-    page = page_by_name("slaves", request.cursor, everyone, lambda each: each["slave"], request.limit)
+    page = page_by_name(_SLAVES_LIST, request.cursor, everyone, lambda each: each["slave"], request.limit)
     return {"slaves": page.entries, "next": page.next}
 
 

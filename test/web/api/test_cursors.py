@@ -272,3 +272,12 @@ class CursorTests(PagesCase):
         for text in ("nan 1", "inf 1", "1 -1", "1", "", "x 1", "1 " + "9" * 30):
             made = page_by_name("queue", None, [text, text + "~"], str, 1).next
             self.assertEqual(self.get(f"{BASE}/queue?cursor={made}").status, 400, text)
+
+    def test_places(self) -> None:
+        """
+        A cursor with a place, as earlier versions made them, is of no page: a place is not taken as a name.
+        """
+        for path in ("builders", "slaves", "queue"):
+            answer = self.get(f"{BASE}/{path}?cursor={cursor(path, 50)}")
+            self.assertEqual(answer.status, 400, path)
+            self.assertIn("This cursor is of no page of this list", answer.text)
