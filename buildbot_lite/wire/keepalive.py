@@ -10,8 +10,9 @@ timers read the wall clock once per period, so each may fire up to one period la
 
 **Pauses.**  A process that was stopped, or whose machine was suspended or paused by its host, finds its timers due
 before it has read what waits in its sockets; and its peer may have been paused with it.  So a timer that is late gives
-up no link: the peer is pinged, and has `KEEPALIVE` seconds to answer.  sshd, too, counts unanswered messages, not time
-(ClientAliveCountMax in sshd_config(5)).
+up no link: the peer is pinged, and has `KEEPALIVE` seconds to answer.  That happens at most `MOST_PAUSES` times until
+the peer is heard: a process so busy that its timers are late each time gives up a silent peer, too.  sshd, too, counts
+unanswered messages, not time (ClientAliveCountMax in sshd_config(5)).
 """
 
 import math
@@ -25,6 +26,8 @@ from .contract import KEEPALIVE, SILENCE
 _TOLERANCE = 0.01
 LATE = 1.0
 """Seconds by which a timer is late after a pause.  That of a busy process is rarely so late, and not each time."""
+MOST_PAUSES = 3
+"""How many pauses excuse the silence of a peer."""
 
 
 class Keepalive:
@@ -48,6 +51,8 @@ class Keepalive:
         self._silent = silent
         self._paused_until = paused_until
         self._longest = SILENCE
+        # Since data arrived last.
+        self._pauses = 0
         # Silence before *since* does not count, because of a pause.
         self._heard = self._since = self._pinged = clock.seconds()
         self._check_in(KEEPALIVE)
@@ -71,6 +76,7 @@ class Keepalive:
         Note that data arrived.
         """
         self._heard = self._clock.seconds()
+        self._pauses = 0
 
     def tolerate_silence(self) -> None:
         """
@@ -88,10 +94,11 @@ class Keepalive:
 
     def _time_passed(self) -> None:
         now = self._clock.seconds()
-        late = now - self._due >= LATE
+        late = now - self._due >= LATE and self._pauses < MOST_PAUSES
         self._heard = max(self._heard, self._paused_until())
         since = max(self._heard, self._since)
         if late:
+            self._pauses += 1
             since = self._since = max(since, now - (SILENCE - KEEPALIVE))
         elif now >= since + self._longest - _TOLERANCE:
             self._silent()

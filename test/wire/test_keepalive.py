@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.wire.contract import KEEPALIVE, SILENCE
 from buildbot_lite.wire.exposed import ExposedDesk, Revocable
-from buildbot_lite.wire.keepalive import Keepalive
+from buildbot_lite.wire.keepalive import LATE, Keepalive
 from buildbot_lite.wire.reconnecting import connect
 from buildbot_lite.wire.roles import Desk, Link
 from buildbot_lite.wire.tub import make_tub
@@ -128,14 +128,27 @@ class KeepaliveTests(SynchronousTestCase):
 
     def test_paused_again_and_again(self) -> None:
         """
-        A timer that is late never ends a link, however often that happens.
+        At most three timers that are late spare a silent link.
         """
         for _ in range(10):
             self.clock.advance(30)
-        self.assertEqual({what for what, _ in self.happened}, {"ping"})
-        self.passes(10)
 
-        self.assertEqual(self.happened[-1], ("silent", 310))
+        self.assertEqual(self.happened, [("ping", 30), ("ping", 60), ("ping", 90), ("silent", 120)])
+
+    def test_late_each_time(self) -> None:
+        """
+        A process whose timers are each a second late gives up a silent peer, too, and keeps one that answers.
+        """
+        for _ in range(10):
+            self.clock.advance(KEEPALIVE + LATE)
+            self.keepalive.heard()
+        self.assertEqual({what for what, _ in self.happened}, {"ping"})
+        while self.clock.getDelayedCalls():
+            (timer,) = self.clock.getDelayedCalls()
+            self.clock.advance(timer.getTime() + LATE - self.clock.seconds())
+            self.assertLess(self.keepalive.silence, 60)
+
+        self.assertEqual(self.happened[-1][0], "silent")
 
     def test_stopped(self) -> None:
         """
