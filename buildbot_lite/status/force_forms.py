@@ -126,11 +126,19 @@ def _field(farm: Farm, name: str, parameter: BaseParameter, builder: str, group:
         "label": parameter.label or name,
         "group": group,
         "kind": kind,
-        "default": parameter.default,
+        "default": _shown_default(parameter),
         "required": parameter.required,
-        "multiple": parameter.multiple,
+        "multiple": parameter.multiple and kind == "choice",
         "open": isinstance(parameter, ChoiceStringParameter) and not parameter.strict,
         "choices": choices[:MOST_CHOICES],
         "demand": printable("  ".join(filter(None, (parameter.tooltip, parameter.demand))), longest=LONGEST_DEMAND),
         "problem": problem,
     }
+
+
+def _shown_default(parameter: BaseParameter) -> Any:
+    """
+    The default, or its text if it would be another one after it was sent.
+    """
+    default: Any = parameter.default
+    return default if isinstance(default, str | int | float | list) else parameter.written_default

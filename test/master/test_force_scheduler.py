@@ -91,6 +91,13 @@ class ParameterTests(ForceCase):
         ('util.ChoiceStringParameter("x", choices=["a"], multiple=True, default="a")', {"x": []}, {"x": []}),
         ('util.ChoiceStringParameter("x", choices=["a"], multiple=True, required=True)', {"x": []}, "x must be given."),
         ('util.ChoiceStringParameter("x", choices=["a"], default="a")', {"x": []}, {"x": "a"}),
+        # Only of several choices may none be chosen.
+        ('util.StringParameter("x", default="d", multiple=True)', {"x": []}, {"x": "d"}),
+        ('util.IntParameter("x", default=3, multiple=True)', {"x": []}, {"x": 3}),
+        # The text of the default is the default.
+        ('util.StringParameter("x", default=3)', {"x": "3"}, {"x": 3}),
+        ('util.StringParameter("x", default="d", regex="v")', {"x": "d"}, {"x": "d"}),
+        ('util.StringParameter("x", default="d", regex="v", required=True)', {"x": "d"}, "x must match 'v', and 'd' does not."),
         ('util.ChoiceStringParameter("x", choices=["a"], default="*", strict=True)', {}, {"x": "*"}),
         ('util.NestedParameter("n", fields=[util.IntParameter("x")])', {"n.x": "1"}, {"n": {"x": 1}}),
         ('util.NestedParameter(name="", layout="vertical", columns=2, fields=[util.StringParameter("x")])',

@@ -30,6 +30,7 @@ from buildbot_lite.web.holders import sessions, string_checks
 from buildbot_lite.web.holders.session_cookie import COOKIE
 from buildbot_lite.web.holders.sessions import CHECKED_FOR, LONGEST, MOST_OF_ONE
 from buildbot_lite.web.holders.string_checks import AT_ONCE, IN_A_ROW, MOST_WAITING, PER_SECOND, REFUSED_FOR
+from buildbot_lite.web.pages.forms import MOST_FIELDS
 from buildbot_lite.web.root import SiteRoot
 from buildbot_lite.web.routes import ROUTES
 from buildbot_lite.web.serving.policy import WebPolicy
@@ -428,6 +429,21 @@ class ForceTests(SessionCase):
         fields = {"scheduler": "force", "m.several": "1", "more": "wrong"}
         again = self.post("/builders/linux/force", fields, self.cookie).text.partition('id="form-2"')[0]
         self.assertIn('<option value="x">x</option><option value="y">y</option>', again)
+
+    def test_many_chosen(self) -> None:
+        """
+        Promise 10.9: of many choices several may be chosen; what is more than a page takes is refused with what helps.
+        """
+        chosen = "&".join("p.several=x" for _ in range(MOST_FIELDS - 2))
+        head = "".join(f"{name}: {value}\r\n" for name, value in self.cookie.items())
+        head = f"POST /builders/linux/force HTTP/1.1\r\nHost: localhost:8010\r\n{head}"
+        head += "Content-Type: application/x-www-form-urlencoded\r\n"
+        for body, status in ((chosen, 303), (f"{chosen}&p.several=x", 400)):
+            whole = f"scheduler=force&m.several=1&{body}"
+            sent = self.send(f"{head}Content-Length: {len(whole)}\r\n\r\n{whole}".encode())
+            self.assertEqual(received(sent.value()).status, status)
+        self.assertEqual(self.holders.asked[-2][1]["properties"], {"several": ",".join("x" * (MOST_FIELDS - 2))})
+        self.assertIn(f"has more than {MOST_FIELDS} values: choose fewer", received(sent.value()).text)
 
     def test_beside_the_fields(self) -> None:
         """

@@ -97,7 +97,8 @@ class BaseParameter(metaclass=NotingType):
     def value(self, given: Json, builder: str = "", full_name: str = "") -> Json:
         """
         The value for the *given* text with a forced build of *builder*; None or "" means that none was given, and [],
-        where several may be chosen, that none was chosen.
+        where several may be chosen, that none was chosen.  The text of the default is the default, as if none was
+        given.
         `InputError` if it is wrong or missing, which calls the parameter by its *full_name*: that under which it is
         given, with the names of its groups; "": its own name.
         """
@@ -105,7 +106,9 @@ class BaseParameter(metaclass=NotingType):
         if given is None or given in ("", []):
             if self.required:
                 raise InputError(f"{name} must be given." if name else "A value must be given.")
-            return [] if given == [] and self.multiple else self.default
+            return self.parsed([], builder, name) if given == [] and self.takes_none else self.default
+        if isinstance(given, str) and given == self.written_default and not self.required:
+            return self.default
         if len(str(given).encode()) > self.maxsize:
             raise InputError(f"{name} has {len(str(given).encode())} bytes; at most {self.maxsize} are allowed.")
         if self.regex is not None and self.regex.match(str(given)) is None:
@@ -130,6 +133,20 @@ class BaseParameter(metaclass=NotingType):
         except InputError as error:
             self.arguments.remark(f"default: {error}  Builds for which no value is given get it as it is.")
             return self.default
+
+    @property
+    def takes_none(self) -> bool:
+        """
+        Whether none of several choices may be chosen, which is given as [].
+        """
+        return False
+
+    @property
+    def written_default(self) -> str:
+        """
+        The default as a form shows it.
+        """
+        return str(self.default)
 
     @property
     def demand(self) -> str:
@@ -273,6 +290,16 @@ class ChoiceStringParameter(BaseParameter):
 
     def known_arguments(self) -> Sequence[str]:
         return (*super().known_arguments(), "choices", "strict")
+
+    @property
+    def takes_none(self) -> bool:
+        return self.multiple
+
+    @property
+    def written_default(self) -> str:
+        if self.multiple and isinstance(self.default, (list, tuple)):
+            return ",".join(map(str, self.default))
+        return super().written_default
 
     def getChoices(self, master: Any, scheduler: Any, buildername: str) -> Sequence[Any]:
         """

@@ -11,7 +11,7 @@ from ..farm.live import Document
 from ..html.rendering import segment
 from ..page_request import PageRequest
 from ..view import FarmView, Reply, Route
-from .force_form import MORE, OF_CHOICE, OF_PARAMETER, SCHEDULER, ValueProblem, shown_form
+from .force_form import MORE, SCHEDULER, ValueProblem, sent_value, shown_form
 from .forms import TOO_LARGE, large_form_of, sent_to
 
 FORCE = "force"
@@ -64,13 +64,11 @@ def values_of(form: Document, given: Mapping[str, str]) -> tuple[dict[str, Any],
     problems: list[ValueProblem] = []
     for field in form["fields"]:
         name = field["name"]
-        value = given.get(f"{OF_PARAMETER}{name}", "")
-        if len(value.encode()) > LARGEST_TEXT:
+        value = sent_value(field, given)
+        if isinstance(value, str) and len(value.encode()) > LARGEST_TEXT:
             problems.append((name, f"{name} is too long.  {TOO_LARGE}"))
         elif value != "":
             values[name] = value
-        elif f"{OF_CHOICE}{name}" in given and not field["required"]:
-            values[name] = []
     lines = given.get(MORE, "").split("\n") if form["any"] else []
     for line in filter(None, map(str.strip, lines)):
         name, equals, value = line.partition("=")

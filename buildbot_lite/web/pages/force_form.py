@@ -35,6 +35,38 @@ class ShownField:
     wrong: str = ""
     is_first: bool = False
 
+    @property
+    def is_multiple(self) -> bool:
+        """
+        Whether several of its choices may be chosen.
+        """
+        return _is_multiple(self.field)
+
+    @property
+    def chosen(self) -> Sequence[str]:
+        """
+        Those of its choices that are chosen, in their order.
+        """
+        return _shown_choices(self.field, self.value)
+
+    @property
+    def text(self) -> str:
+        """
+        The value as it is written in a field.
+        """
+        return _written(self.field, self.value)
+
+    @property
+    def says_none(self) -> bool:
+        """
+        Whether a hidden field tells a form in which nothing is chosen from one without the choice.  It must not where
+        nothing may be chosen because the defaults cannot be shown: then they hold.
+        """
+        field = self.field
+        if not _is_multiple(field) or field["open"] or field["problem"]:
+            return False
+        return set(_words(field["default"])) <= {str(each) for each in field["choices"]}
+
 
 @frozen
 class ShownGroup:
@@ -101,6 +133,56 @@ def shown_form(
         None if more is None else evolve(more, is_first=more is first),
         lines,
     )
+
+
+def sent_value(field: Document, given: Mapping[str, str]) -> str | list[str]:
+    """
+    The value of *field* in what was sent, *given*: "" if there is none, [] if none of several was chosen.  A default
+    that was left as the page showed it is the default itself, though a browser sends it otherwise: without the choices
+    that could not be shown, in the order of the choices, or with other ends of lines.
+    """
+    name = field["name"]
+    value = given.get(f"{OF_PARAMETER}{name}")
+    if value is None:
+        says_none = f"{OF_CHOICE}{name}" in given and ShownField(field, "", "").says_none
+        return [] if says_none and _words(field["default"]) and not field["required"] else ""
+    if value != "" and not field["required"] and value == _sent_default(field):
+        return _written(field, field["default"])
+    return value
+
+
+def _sent_default(field: Document) -> str:
+    """
+    What a browser sends of *field* if nothing is changed.
+    """
+    default = field["default"]
+    if field["kind"] in ("choice", "slave") and not field["open"]:
+        return _with_line_feeds(",".join(_shown_choices(field, default)))
+    text = _with_line_feeds(_written(field, default))
+    return text if field["kind"] in ("lines", "file") else text.replace("\n", "")
+
+
+def _with_line_feeds(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _is_multiple(field: Document) -> bool:
+    return field["kind"] == "choice" and bool(field["multiple"])
+
+
+def _words(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return value.split(",") if value else []
+    return [str(each) for each in value] if isinstance(value, list | tuple) else [str(value)]
+
+
+def _shown_choices(field: Document, value: Any) -> list[str]:
+    words = _words(value) if _is_multiple(field) else [str(value)]
+    return [each for each in map(str, field["choices"]) if each in words]
+
+
+def _written(field: Document, value: Any) -> str:
+    return ",".join(_words(value)) if _is_multiple(field) else str(value)
 
 
 def _value(field: Document, given: Mapping[str, str] | None) -> Any:

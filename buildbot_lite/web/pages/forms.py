@@ -12,7 +12,8 @@ from ...model.whole_numbers import DIGITS, whole_number
 from ..page_request import PageRequest
 from ..view import FarmView, Reply
 
-MOST_FIELDS = 500
+MOST_FIELDS = 5000
+"""Values of a form, those that are chosen of one choice each for itself; so many need a MiB beside the body."""
 TOO_LARGE = f"A value has at most {LARGEST_TEXT >> 10} KiB: submit a larger one with a string (schedulers.Submit)."
 
 
@@ -68,15 +69,16 @@ def _body(asked: PageRequest) -> bytes:
 
 
 def _fields(body: bytes) -> Mapping[str, str]:
+    if body.count(b"&") >= MOST_FIELDS:
+        raise InputError(f"This form has more than {MOST_FIELDS} values: choose fewer where several may be chosen.")
     try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+        pairs = parse_qsl(body.decode(), keep_blank_values=True)
     except ValueError:
         raise InputError("This is no form.") from None
-    fields: dict[str, str] = {}
+    fields: dict[str, list[str]] = {}
     for name, sent in pairs:
-        value = sent.replace("\r\n", "\n")
-        fields[name] = f"{fields[name]},{value}" if name in fields else value
-    return fields
+        fields.setdefault(name, []).append(sent.replace("\r\n", "\n"))
+    return {name: ",".join(values) for name, values in fields.items()}
 
 
 def sent_to(address: str, headers: Mapping[str, str] | None = None) -> Reply:
