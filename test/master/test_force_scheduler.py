@@ -97,7 +97,8 @@ class ParameterTests(ForceCase):
         # The text of the default is the default.
         ('util.StringParameter("x", default=3)', {"x": "3"}, {"x": 3}),
         ('util.StringParameter("x", default="d", regex="v")', {"x": "d"}, {"x": "d"}),
-        ('util.StringParameter("x", default="d", regex="v", required=True)', {"x": "d"}, "x must match 'v', and 'd' does not."),
+        ('util.StringParameter("x", default="d", regex="v", required=True)', {"x": "d"},
+         "x must match 'v', and 'd' does not."),
         ('util.ChoiceStringParameter("x", choices=["a"], default="*", strict=True)', {}, {"x": "*"}),
         ('util.NestedParameter("n", fields=[util.IntParameter("x")])', {"n.x": "1"}, {"n": {"x": 1}}),
         ('util.NestedParameter(name="", layout="vertical", columns=2, fields=[util.StringParameter("x")])',
@@ -372,6 +373,10 @@ class ArgumentTests(ForceCase):
         both = ", ".join(f'util.CodebaseParameter("{name}", patch=util.PatchParameter())' for name in "ab")
         with self.assertRaisesRegex(InputError, "A build takes one patch"):
             self.force(f", codebases=[{both}]", {"a.patch.body": self.PATCH, "b.patch.body": self.PATCH})
+        both = ", ".join(f'util.CodebaseParameter("{name}", patch=util.PatchParameter())' for name in ("a", ""))
+        with self.assertRaises(WrongValuesError) as caught:
+            self.force(f", codebases=[{both}]", {"a.patch.body": self.PATCH, "patch.body": self.PATCH})
+        self.assertEqual([name for name, _ in caught.exception.problems], ["patch.body"])
         with self.assertRaises(WrongValuesError) as caught:
             self.force(
                 ', codebases=[util.CodebaseParameter("", patch=util.PatchParameter())]',

@@ -53,6 +53,20 @@ class ForcedPatch:
     author: str = ""
     comment: str = ""
 
+    @property
+    def full_name(self) -> str:
+        """
+        The name under which its body is given.
+        """
+        return f"{_prefix(self.codebase)}patch.body"
+
+
+def _prefix(codebase: str) -> str:
+    """
+    What the names of the values of *codebase* begin with.
+    """
+    return f"{codebase}." if codebase else ""
+
 
 class PatchParameter(NestedParameter):
     """
@@ -73,7 +87,7 @@ class PatchParameter(NestedParameter):
         """
         The patch for *codebase* in what is *given*; None if there is no body, or if something is wrong, which is noted.
         """
-        prefix = f"{codebase}.patch." if codebase else "patch."
+        prefix = f"{_prefix(codebase)}patch."
         values = {part: given.take(each, f"{prefix}{part}") for part, each in self.parts.items()}
         body = str(values.get("body") or "").encode("utf-8", "surrogateescape")
         if not body:
@@ -132,7 +146,7 @@ class CodebaseParameter(BaseParameter):
         The parameters of its fields and of its patch, by the names under which they are given.
         """
         parts = {} if self.patch is None else self.patch.parts
-        prefix = f"{self.codebase}." if self.codebase else ""
+        prefix = _prefix(self.codebase)
         return {
             **{f"{prefix}{name}": each for name, each in self.fields.items()},
             **{f"{prefix}patch.{name}": each for name, each in parts.items()},
@@ -142,7 +156,7 @@ class CodebaseParameter(BaseParameter):
         """
         Take the values of its parameters from what is *given*; return the stamp and the patch in them.
         """
-        prefix = f"{self.codebase}." if self.codebase else ""
+        prefix = _prefix(self.codebase)
         values = {name: given.take(each, f"{prefix}{name}") for name, each in self.fields.items()}
         stamp = {name: value for name, value in values.items() if value not in (None, "")}
         return stamp, None if self.patch is None else self.patch.patch(self.codebase, given)

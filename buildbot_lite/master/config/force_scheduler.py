@@ -120,7 +120,7 @@ class ForceScheduler(BaseScheduler):
         of_codebases = {each.codebase: each.given(values) for each in self.codebase_parameters}
         patches = [patch for _, patch in of_codebases.values() if patch is not None]
         for further in patches[1:]:
-            values.note(f"{further.codebase}.patch.body", "A build takes one patch: give that of one codebase.")
+            values.note(further.full_name, "A build takes one patch: give that of one codebase.")
         owner = str(values.take(self.username_parameter, self.username_parameter.name))
         # It may also be given like any other parameter.
         why = values.remaining.pop(self.reason_parameter.name, None) if reason is None else reason
