@@ -592,8 +592,8 @@ class Changing(steps.BuildStep):
         return 2 if changed and not {shorter} else 0
 """
         for shorter, before, sentence in (
-            (True, 1, "entry 0.1 of its journal is a command, and the build's program now ends that step without it."),
-            (False, 2, "entry 1.0 of its journal is a command, and the build's program now ends without it."),
+            (True, 1, "entry 0.1 of its journal is a command, and a replay ends that step without it."),
+            (False, 2, "entry 1.0 of its journal is a command, and a replay ends without it."),
         ):
             with self.subTest(shorter=shorter):
                 text = changing.format(shorter=shorter) + master_cfg(steps=["Changing()", *four_steps()[1:3]])
@@ -659,6 +659,43 @@ class Changing(steps.BuildStep):
             harness.settle(3)
         self.assertEqual(harness.request(request).result, Result.EXCEPTION)
         self.assertIn(f"gave up after {MOST_UNCOUNTED} retries: entry 0.0", harness.request(request).reason)
+
+    def test_many_upgrades(self) -> None:
+        """
+        Promise 9.2: retries for different reasons are not counted, however many they are.
+        """
+        changing = """
+import time
+class Changing(steps.BuildStep):
+    async def run(self):
+        with open(basedir + "/before", encoding="utf-8") as file:
+            before = int(file.read())
+        for _ in range(before):
+            await self.execute(("same",))
+        await self.execute((str(time.monotonic_ns()),))
+        return 0
+"""
+        text = changing + master_cfg(steps=["Changing()", *four_steps()[1:]])
+        harness = MasterHarness(f"{text}c['maxRetries'] = 0\n")
+
+        def behave(started: StartedCommand) -> None:
+            if "same" in str(started.spec):
+                started.end(0)
+
+        def come(before: int) -> None:
+            with open(os.path.join(harness.basedir, "before"), "w", encoding="utf-8") as file:
+                file.write(str(before))
+            harness.attach(slave=FakeSlave(behaviour=behave))
+            harness.settle(3)
+
+        request = harness.submit()
+        come(0)
+        for retries in range(MOST_UNCOUNTED + 2):
+            self.assertEqual((len(harness.builds(request)), harness.request(request).result), (retries + 1, None))
+            harness.restart()
+            come(retries + 1)
+        reasons = {build.reason for build in harness.builds(request)[:-1]}
+        self.assertEqual(len(reasons), MOST_UNCOUNTED + 2)
 
     def test_lease_of_an_abandoned_build(self) -> None:
         """

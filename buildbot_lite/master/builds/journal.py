@@ -22,7 +22,9 @@ then resumed, not started again.  There is no other recovery.
 
 An effect is identified by its step and its *ordinal*, which counts the step's effects from 0.  If the coroutine asks
 for a different effect at the same place than in the earlier run, or ends a step before it has asked for all, its code
-has changed and the build cannot be continued: `ReplayError` names the entry.
+has changed and the build cannot be continued: `ReplayError` names the entry.  The same happens to unchanged code whose
+next effect depends on which of several concurrent effects ends first: the order of their ends is not recorded, and a
+replay gives the recorded outcomes in the order in which they are asked for.
 
 A *mark* is an entry that is no effect: it records that something ended because of its time limit, which a replay must
 repeat however long it takes there.  Its ordinal is negative, and its outcome says nothing.
@@ -182,7 +184,7 @@ class Journal:
         if left:
             first = min(left, key=lambda entry: (entry.step, entry.ordinal))
             raise ReplayError(
-                f"entry {first.step}.{first.ordinal} of its journal is a {first.kind}, and the build's program now "
+                f"entry {first.step}.{first.ordinal} of its journal is a {first.kind}, and a replay "
                 f"{'ends that step' if step is not None else 'ends'} without it.  It starts again from the beginning."
             )
 
@@ -231,7 +233,7 @@ class Journal:
         recorded = self._recorded.get((entry.step, entry.ordinal))
         if recorded is not None and (recorded.kind, recorded.fingerprint) != (entry.kind, entry.fingerprint):
             raise ReplayError(
-                f"entry {step}.{entry.ordinal} of its journal is a {recorded.kind}, and the build's program now asks "
+                f"entry {step}.{entry.ordinal} of its journal is a {recorded.kind}, and a replay asks "
                 f"for {'another ' if recorded.kind == kind else 'a '}{kind} there.  It starts again from the beginning."
             )
         if asked is not None:

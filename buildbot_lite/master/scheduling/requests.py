@@ -41,8 +41,8 @@ from .queue import Queue
 WATCH_AFTER_END = 7 * 86400.0
 """Seconds until the FURL that watches a submission expires, from the end of the submission."""
 MOST_UNCOUNTED = 10
-"""Retries of one request that are not counted.  Further ones are: code that never repeats what its journal says would
-be tried again at each start of the master, without an end."""
+"""Retries of one request for one reason that are not counted.  Further ones are: code that never repeats what its
+journal says would be tried again at each start of the master, without an end."""
 FIRST_BACK_OFF = 2.0
 LONGEST_BACK_OFF = 300.0
 
@@ -168,7 +168,7 @@ class Requests:
             if ended.result is not Result.RETRY:
                 return None, self._end(connection, request.id, ended.result, now, ended.reason)
             current = records_of_requests.get(connection, request.id) or request
-            counts = ended.counts or _uncounted(connection, current) > MOST_UNCOUNTED
+            counts = ended.counts or _for_the_reason(connection, current, ended.reason) > MOST_UNCOUNTED
             if counts and current.retries >= most:
                 return None, self._end(connection, request.id, Result.EXCEPTION, now, _used_up(connection, current))
             retry = current.retries + 1
@@ -316,11 +316,11 @@ def _retried(connection: Connection, request: Request) -> list[builds.Build]:
     return [build for build in builds.of_request(connection, request.id) if build.result is Result.RETRY]
 
 
-def _uncounted(connection: Connection, request: Request) -> int:
+def _for_the_reason(connection: Connection, request: Request, reason: str) -> int:
     """
-    How many retries of *request* were not counted, with the one that its last build asks for.
+    How many builds of *request* ended with RETRY for this *reason*, with its last build.
     """
-    return len(_retried(connection, request)) - request.retries
+    return sum(build.reason == reason for build in _retried(connection, request))
 
 
 def _used_up(connection: Connection, request: Request) -> str:
