@@ -169,6 +169,54 @@ class TurnsTests(PagesCase):
         waiting.close()
         self.assertEqual(turns._working.total(), 0)
 
+    def test_over(self) -> None:
+        """
+        A turn that is over is never taken again: neither by what begins to wait afterwards, nor by what waited already.
+        """
+        turns = FairTurns(self.clock.seconds, self.clock, 1, 99, 99, 9, "Too many.")
+        mine, other = Occupant.at("192.0.2.1"), Occupant.at("192.0.2.2")
+        for ends_before in (True, False):
+            self.successResultOf(turns.begin(mine))
+            turn, news = HeldTurn(turns, mine), Deferred[str]()
+            if ends_before:
+                turn.end()
+            waiting = Deferred.fromCoroutine(turn.outside(news))
+            turn.end()
+            news.callback("news")
+            self.assertEqual(self.successResultOf(waiting), "news")
+            self.assertEqual(turns._working.total(), 0)
+        # Nor by what waits for its next turn.
+        self.successResultOf(turns.begin(mine))
+        turn, news = HeldTurn(turns, mine), Deferred[str]()
+        waiting = Deferred.fromCoroutine(turn.outside(news))
+        self.successResultOf(turns.begin(other))
+        news.callback("news")
+        turn.end()
+        turns.end(other)
+        self.assertEqual(self.successResultOf(waiting), "news")
+        self.assertEqual(turns._working.total(), 0)
+
+    def test_within(self) -> None:
+        """
+        What waits within what waits outside of a turn takes only the one turn again.
+        """
+        turns = FairTurns(self.clock.seconds, self.clock, 2, 99, 99, 9, "Too many.")
+        mine = Occupant.at("192.0.2.1")
+        self.successResultOf(turns.begin(mine))
+        turn, first, second = HeldTurn(turns, mine), Deferred[str](), Deferred[str]()
+
+        async def both() -> str:
+            return await turn.outside(first) + await turn.outside(second)
+
+        waiting = Deferred.fromCoroutine(turn.outside(both()))
+        self.assertEqual(turns._working.total(), 0)
+        first.callback("a")
+        second.callback("b")
+        self.assertEqual(self.successResultOf(waiting), "ab")
+        self.assertEqual(turns._working.total(), 1)
+        turn.end()
+        self.assertEqual(turns._working.total(), 0)
+
     def test_gone(self) -> None:
         """
         Promise 10.10: who hangs up in their turn holds it until what was begun has ended, and waits for nothing then;

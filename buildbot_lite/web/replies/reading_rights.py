@@ -42,6 +42,8 @@ def until_revoked(view: FarmView, asked: PageRequest, reply: Streamed | Reply) -
     if not isinstance(reply, Streamed):
         return reply
     holder = asked.holder
+    # The turn is over when the answer is written.
+    without_turn = evolve(asked, turn=None)
 
     async def write(request: Any) -> None:
         def cut(_: object = None) -> None:
@@ -62,7 +64,7 @@ def until_revoked(view: FarmView, asked: PageRequest, reply: Streamed | Reply) -
         try:
             # It took a while until here, in which nobody listened.
             try:
-                await check_reader(view, asked)
+                await check_reader(view, without_turn)
             except BuildbotLiteError:
                 cut()
             await reply.write(request)

@@ -20,25 +20,26 @@ T = TypeVar("T")
 
 class HeldTurn:
     """
-    A turn of *occupant* among *turns*, which has begun.
+    A turn of *occupant* among *turns*, which has begun.  Once it is over (`end`), nothing takes another.
     """
 
     def __init__(self, turns: FairTurns, occupant: Occupant) -> None:
         self._turns = turns
         self.occupant = occupant
         self._is_held = True
+        self._is_over = False
         self._is_wanted = True
         self._awaited: Deferred[Any] | None = None
 
     async def outside(self, awaited: Deferred[T] | Awaitable[T]) -> T:
         """
-        What *awaited* becomes: in this turn, if it is there at once; otherwise in a later one, and the present one is
-        over meanwhile.  `CancelledError` as soon as `abandon` is called.
+        What *awaited* becomes: in this turn, if it is there at once; otherwise in a later one, and others have theirs
+        meanwhile.  `CancelledError` as soon as `abandon` is called.  Without a turn, if this one is not held any more.
         """
         work = _deferred(awaited)
-        if work.called and not work.paused:
+        if not self._is_held or (work.called and not work.paused):
             return await work
-        self.end()
+        self._leave()
         try:
             result = await self._or_abandoned(work)
         except CancelledError:
@@ -51,8 +52,11 @@ class HeldTurn:
         return result
 
     async def _again(self) -> None:
-        await self._or_abandoned(self._turns.begin(self.occupant))
-        self._is_held = True
+        if not self._is_over:
+            await self._or_abandoned(self._turns.begin(self.occupant))
+            self._is_held = True
+        if self._is_over:
+            self._leave()
 
     async def _or_abandoned(self, awaited: Deferred[T]) -> T:
         self._awaited = awaited
@@ -74,8 +78,12 @@ class HeldTurn:
 
     def end(self) -> None:
         """
-        The turn is over, if it is held.
+        The turn is over for good: also what still waits outside of it takes no other.
         """
+        self._is_over = True
+        self._leave()
+
+    def _leave(self) -> None:
         if self._is_held:
             self._is_held = False
             self._turns.end(self.occupant)
