@@ -207,9 +207,9 @@ class Pages:
             if _is_of_directory(route, asked):
                 return _to_page(asked)
             in_turn = evolve(asked, turn=turn)
-            if turn is not None and asked.method in {"GET", "HEAD"}:
-                # Each page shows something of it, and waits for it now, when it has read nothing yet.
-                await self._view.told(in_turn, "www")
+            if turn is not None and (asked.method in {"GET", "HEAD"} or not asked.is_of_program):
+                # Now, when it has read nothing yet.
+                await self._view.prepare_frame(in_turn)
             return await route.render(self._view, in_turn, **names)
 
         if not route.in_turn:

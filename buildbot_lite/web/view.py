@@ -8,7 +8,7 @@ from typing import Any
 from attrs import field, frozen
 
 from .farm.feed_streams import FeedStreams
-from .farm.live import MOST_FRESH, Document, Live, is_private
+from .farm.live import FRESH, MOST_FRESH, Document, Live, is_private
 from .farm.master_watch import NewsOfFarm
 from .farm.metrics import Metrics
 from .farm.published_packages import PublishedPackages
@@ -100,18 +100,29 @@ class FarmView:
         """
         return await asked.outside_turn(self.sessions.ask(holder, question))
 
-    async def told(self, asked: PageRequest, question: str) -> Document:
+    async def told(self, asked: PageRequest, question: str, fresh: float = FRESH) -> Document:
         """
         What the master tells everybody, as `Live.answer` does, for an answer to what was *asked*.  To be called before
         anything large is read for it: many may wait at a time.
         """
-        return await asked.outside_turn(self.live.answer(question))
+        return await asked.outside_turn(self.live.answer(question, fresh))
+
+    async def prepare_frame(self, asked: PageRequest) -> None:
+        """
+        Wait for what the frame of each page shows, for an answer to what was *asked*: in its turn, before anything is
+        read for it, as `page` does not wait for it in a turn.
+        """
+        await self.told(asked, "www")
+        if not asked.is_of_program:
+            await self.told(asked, "package-targets", MOST_FRESH)
 
     async def page(self, asked: PageRequest, template: str, status: int = 200, **context: Any) -> Reply:
         """
         The page of *template* with *context*, and with what the frame of each page shows.
         """
-        www = await self.live.answer("www")
+        if asked.turn is None:
+            await self.prepare_frame(asked)
+        www = self.live.last("www")
         hidden = asked.holder is None and is_private(www)
         frame = {
             "root": asked.root,
@@ -121,6 +132,6 @@ class FarmView:
             "now": self.wall(),
             "away_since": self.live.away_since,
             "holder": asked.holder,
-            "has_packages": bool((await self.live.answer("package-targets", MOST_FRESH)).get("targets")),
+            "has_packages": bool(self.live.last("package-targets").get("targets")),
         }
         return Reply(status, self.templates.render(template, {**frame, **context}))

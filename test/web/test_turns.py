@@ -4,13 +4,19 @@ Answers are made in turn, of whatever route.
 
 import gc
 import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
+from buildbot_lite.deferreds import SharedWork
 from buildbot_lite.web.dispatcher import MOST_AT_ONCE, Pages
 from buildbot_lite.web.farm.live import Document
+from buildbot_lite.web.farm.stored_farm import Places
 from buildbot_lite.web.page_request import PageRequest
 from buildbot_lite.web.root import SiteRoot
 from buildbot_lite.web.routes import ROUTES
@@ -21,6 +27,8 @@ from buildbot_lite.web.serving.site import make_factory
 from buildbot_lite.web.view import FarmView, Reply, Route
 
 from .pages_case import CONTROL, PagesCase
+from .test_pages import a_build
+from .test_pages_repositories import SNAPSHOT
 
 BEARER = {"Authorization": f"Bearer {CONTROL}", "Content-Type": "application/json"}
 OF_PARTS = {"int": "1", "path": "a/b", "": "x"}
@@ -126,6 +134,74 @@ class TurnsTests(PagesCase):
                 silent.add(path)
             self.assertEqual(sum(turns._working.total() for turns in set(working)), 0, path)
         self.assertLessEqual({"/grants", "/builders/x/force", "/api/v1/grants"}, silent)
+
+    def test_hanging_master(self) -> None:
+        """
+        Promise 10.10: who waits for what the master tells everybody takes nobody's turn meanwhile, whatever the route,
+        and whether the master hangs before or after something was read for the answer.
+        """
+        self.publish()
+        pages = self.serve()
+        seen: list[FairTurns] = []
+        begin, ask, read, waiting = FairTurns.begin, self.master.ask, self.records.read, Deferred
+        hangs: set[str] = set()
+
+        def begin_seen(turns: FairTurns, occupant: Occupant) -> Deferred[None]:
+            seen.append(turns)
+            return begin(turns, occupant)
+
+        def ask_hanging(question: Document) -> Deferred[Document]:
+            return waiting() if question["ask"] in hangs or "all" in hangs else ask(question)
+
+        def read_slowly(reading: Callable[[Connection], Any]) -> Deferred[Any]:
+            if "after" in hangs:
+                hangs.add("all")
+                # Nothing that was told before holds any more.
+                self.live.expire()
+            return read(reading)
+
+        self.patch(FairTurns, "begin", begin_seen)
+        self.patch(self.master, "ask", ask_hanging)
+        self.patch(self.records, "read", read_slowly)
+        silent = set()
+        for what in ("www", "status", "package-targets", "schedulers", "metrics", "after"):
+            for method, path in [*addresses(pages), ("GET", "/api/v1/builds/x/1")]:
+                # The one before has got nothing; what it asked is asked anew.
+                self.view.live._asking = SharedWork()
+                self.live.expire()
+                hangs.clear()
+                self.get("/", BEARER)
+                self.live.expire()
+                hangs.add(what)
+                if not self.asked(method, path):
+                    silent.add((what, path))
+                self.assertEqual(sum(turns._working.total() for turns in set(seen)), 0, (what, method, path))
+                self.hang_up()
+        expected = {
+            ("www", "/"),
+            ("status", "/builders/x/1"),
+            ("status", "/api/v1/builds"),
+            ("status", "/api/v1/builds/x/1"),
+            ("package-targets", "/packages/targets/x"),
+        }
+        self.assertLessEqual(expected, silent)
+        # What has read something waits for nobody.
+        pages_read = {"/builders/x/1", "/builders/x", "/changes", "/packages"}
+        self.assertEqual({path for what, path in silent if what == "after"} & pages_read, set())
+
+    def publish(self) -> None:
+        """
+        Add the first build of the builder x, and the repository of the target x.
+        """
+        self.successResultOf(self.records.write(a_build("x", 1, None)))
+        place = Path(self.directory, "x").absolute()
+        release = place / "snapshots" / SNAPSHOT / "tree" / "dists" / "x" / "Release"
+        release.parent.mkdir(parents=True)
+        release.touch()
+        (place / "public").symlink_to(f"snapshots/{SNAPSHOT}/tree")
+        places = Places(self.directory, self.directory, {"x": str(place)})
+        # The view is frozen, and its routes have it already.
+        object.__setattr__(self.view, "places", lambda: places)
 
     def test_again(self) -> None:
         """

@@ -172,6 +172,13 @@ class Live:
                 return kept.document or {}
         return await asking.wait()
 
+    def last(self, question: str) -> Document:
+        """
+        The last answer to *question*, however old, without asking for another; an empty document if there is none.
+        """
+        kept = self._kept.get(question)
+        return {} if kept is None else kept.document or {}
+
     async def _ask(self, question: str, kept: _LastAnswer) -> Document:
         version = self.version
         was_for_all = not is_private(kept.document or {})

@@ -34,10 +34,10 @@ async def build(view: FarmView, asked: PageRequest, builder: str, number: int) -
     """
     ``/builders/NAME/NUMBER``.
     """
+    status = await view.told(asked, "status")
     rows = await view.records.read(lambda connection: _read(connection, builder, number))
     document = build_documents.one_build_from(rows.build)
     details = build_details.story_from(rows.story)
-    status = await view.live.answer("status")
     empty: Document = {}
     live = next((each for each in status.get("running", ()) if _is(each, builder, number)), empty)
     steps = steps_of(document, details, view.wall())

@@ -124,6 +124,7 @@ async def repository(view: FarmView, asked: PageRequest, target: str) -> Reply:
     packages are listed instead; until it is published, or if it has too many, only the jobs that were published.
     """
     after, text = asked.field("after"), asked.field("name").lower()
+    live, www = await view.told(asked, "package-targets"), await view.told(asked, "www")
     directory = view.places().repositories.get(target)
     pushed = directory is not None
     published = None if directory is None else await view.published.of(directory)
@@ -133,7 +134,6 @@ async def repository(view: FarmView, asked: PageRequest, target: str) -> Reply:
         return job_lists.newest_finished(connection, target, MOST_PACKAGES + 1, after=after, pushed=pushed)
 
     found = await view.records.read(read) if published is None else []
-    live = await view.live.answer("package-targets")
     known = next((each for each in live.get("targets") or () if each["target"] == target), None)
     if known is None and published is None and not found and not after:
         raise NotFoundError(f"There is no target {target!r:.100}.")
@@ -149,14 +149,14 @@ async def repository(view: FarmView, asked: PageRequest, target: str) -> Reply:
         is_published=published is not None,
         versions=versions,
         text=text,
-        use=await _use(view, target, known or {}),
+        use=_use(view, target, known or {}, www),
     )
 
 
-async def _use(view: FarmView, target: str, known: Document) -> Document | None:
+def _use(view: FarmView, target: str, known: Document, www: Document) -> Document | None:
     """
     How users get what the repository of *target* has; None: it has none, or nothing is public yet.  *known*: what the
-    master says of the target.
+    master says of the target.  *www*: what it says of the pages.
     """
     directory = view.places().repositories.get(target)
     is_rpm = known.get("kind") == "RpmTarget"
@@ -165,7 +165,6 @@ async def _use(view: FarmView, target: str, known: Document) -> Document | None:
         return None
     key = view.places().keys.get(target)
     signature = ("repodata", "repomd.xml.asc") if is_rpm else ("dists", target, "InRelease")
-    www = await view.live.answer("www")
     url = www.get("url")
     address = f"{url or 'https://THIS-FARM/'}repositories/{quote(target, safe='')}/"
     return {
