@@ -20,13 +20,17 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from ...deferreds import background
+from ..serving.site import answered
 from .downloads import nothing
+
+_OF_ANY_ANSWER = frozenset({b"connection", b"date", b"server"})
 
 
 class AnswerRest(Resource):
     """
     The answer that *write* gives to a request whose head is set, and finishes.  *close*: called once when it is over,
-    or when its client has gone before it began.
+    or when its client has gone before it began.  If *write* fails, the answer is a status of 500;
+    or, when the head was sent, the connection is cut, so that nobody takes a part for the whole.
     """
 
     isLeaf = True
@@ -44,15 +48,37 @@ class AnswerRest(Resource):
         request.forget_question()
         # Who has called this still knows it, but not what *write* knows, such as a whole body.
         write, self._write = self._write, nothing
-        sending = Deferred.fromCoroutine(_sent(write(request), self._close))
+        sending = Deferred.fromCoroutine(_sent(request, write, self._close))
         request.notifyFinish().addErrback(lambda failure: sending.cancel())
         background(sending, self._log, "sending an answer")
         return NOT_DONE_YET
 
 
-async def _sent(writing: Awaitable[None], close: Callable[[], object]) -> None:
+async def _sent(request: Any, write: Callable[[Any], Awaitable[None]], close: Callable[[], object]) -> None:
     try:
         with suppress(CancelledError):
-            await writing
+            await write(request)
+    except Exception:
+        _break_off(request)
+        raise
     finally:
         close()
+
+
+def _break_off(request: Any) -> None:
+    """
+    End the answer to *request*, which nobody goes on writing.
+    """
+    if request.channel is None or request.finished:
+        return
+    if request.startedWriting:
+        request.channel.transport.abortConnection()
+        return
+    if request.producer is not None:
+        request.unregisterProducer()
+    # Those of the answer that there would have been.
+    for name, _ in list(request.responseHeaders.getAllRawHeaders()):
+        if name.lower() not in _OF_ANY_ANSWER:
+            request.responseHeaders.removeHeader(name)
+    request.write(answered(request, 500, "This cannot be answered.  The log of the web process says why."))
+    request.finish()

@@ -194,7 +194,11 @@ class _Sending:
         for _ in range(PIECES_IN_A_TURN):
             if self._paused or self.done.called:
                 return
-            self._step()
+            try:
+                self._step()
+            except Exception:  # noqa: BLE001 - whoever waits for the end gets it
+                self.stopProducing()
+                self.done.errback()
         if self._call is None or not self._call.active():
             self._call = self._clock.callLater(0, self._go_on)
 
