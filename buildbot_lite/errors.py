@@ -168,6 +168,12 @@ class ReadTooLongError(StorageError):
     """
 
 
+class TooManyRowsError(ReadTooLongError):
+    """
+    A query has more rows than a transaction may read, whenever it is asked.
+    """
+
+
 class DatabaseFullError(RecordsFailingError):
     """
     The disk with the farm's database is full.  Make room; whatever waits here then continues by itself.

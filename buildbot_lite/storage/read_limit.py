@@ -17,7 +17,7 @@ from typing import Any
 
 from attrs import define
 
-from ..errors import ReadTooLongError
+from ..errors import ReadTooLongError, TooManyRowsError
 
 PIECE = 500
 """Rows that are fetched at a time."""
@@ -52,11 +52,14 @@ class ReadLimit:
 
     def look(self, rows: int = 0) -> None:
         """
-        `ReadTooLongError` if its time is over, or if it has read too many rows with these *rows*.
+        `ReadTooLongError` if its time is over, `TooManyRowsError` if it has read too many rows with these *rows*.
         """
         self.rows += rows
         if self.rows > MOST_ROWS:
-            raise ReadTooLongError(f"This has more than {MOST_ROWS} rows.  Ask for less.")
+            raise TooManyRowsError(
+                f"This has more than {MOST_ROWS} rows, which are never read for one answer.  Ask for less, with a "
+                "filter or a smaller limit; if there is none, ask buildbot-lite on the master's machine."
+            )
         if self.is_over:
             raise self.too_long()
 

@@ -34,7 +34,7 @@ from sqlalchemy.pool import NullPool
 from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
-from ..errors import ReadTooLongError, RecordsClosedError, RecordsFailingError, StorageError
+from ..errors import ReadTooLongError, RecordsClosedError, RecordsFailingError, StorageError, TooManyRowsError
 from .database import prepare_reading
 from .read_limit import LimitedConnection, ReadLimit
 from .upgrading import is_current
@@ -160,7 +160,7 @@ class ReadOnlyRecords:
         Call *query*, in another thread; fires with its result.
 
         `ReadTooLongError` after *longest* seconds: at once if the query had the processor for half of them, or others
-        wait, and else after asking it once more;
+        wait, and else after asking it once more; `TooManyRowsError` at once;
         `StorageError` when the database cannot be read now;
         `RecordsFailingError` when `MOST_WAITING` queries wait.
         """
@@ -227,6 +227,8 @@ class ReadOnlyRecords:
         began = time.thread_time()
         try:
             return self._answer_once(connection, query)
+        except TooManyRowsError:
+            raise  # there are as many the next time
         except ReadTooLongError:
             # Others had the processor: the query itself may be short, and the next snapshot begins now.  But where
             # queries wait, each repetition makes all of them wait for longer.

@@ -15,6 +15,7 @@ from ..errors import (
     NotFoundError,
     RefusedError,
     StorageError,
+    TooManyRowsError,
 )
 
 # The first that fits counts: some of these errors are refusals of a certain kind.
@@ -24,6 +25,8 @@ _STATUSES: Sequence[tuple[type[BuildbotLiteError], HTTPStatus]] = (
     (DefectError, HTTPStatus.SERVICE_UNAVAILABLE),
     (RefusedError, HTTPStatus.FORBIDDEN),
     (NotFoundError, HTTPStatus.NOT_FOUND),
+    # Not 503, by which programs ask again: the answer would be the same.
+    (TooManyRowsError, HTTPStatus.BAD_REQUEST),
     (StorageError, HTTPStatus.SERVICE_UNAVAILABLE),
     (NoAnswerError, HTTPStatus.SERVICE_UNAVAILABLE),
     (LinkLostError, HTTPStatus.SERVICE_UNAVAILABLE),

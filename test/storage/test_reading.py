@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from http import HTTPStatus
 from threading import Event
 from types import SimpleNamespace
 from typing import Any, cast
@@ -17,13 +18,14 @@ from sqlalchemy import Connection, bindparam, func, select, text
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from buildbot_lite.errors import ReadTooLongError, RecordsClosedError, StorageError
+from buildbot_lite.errors import ReadTooLongError, RecordsClosedError, StorageError, TooManyRowsError
 from buildbot_lite.storage import read_limit, reading
 from buildbot_lite.storage.database import open_database
 from buildbot_lite.storage.read_limit import PIECE
 from buildbot_lite.storage.reading import READERS, ReadOnlyRecords, open_for_reading
 from buildbot_lite.storage.records import settings
 from buildbot_lite.storage.statements import Query, to_json
+from buildbot_lite.web.refusals import status_of
 
 NOBODY = 65534
 MASTER = """
@@ -188,19 +190,29 @@ class ReadingTests(TestCase):
 
     async def test_many_rows(self) -> None:
         """
-        Promise 10.1: a transaction reads a bounded number of rows, in one statement or in several.
+        Promise 10.1: a transaction reads a bounded number of rows, in one statement or in several; a query that has
+        more is not asked again, and its refusal does not say that it may be.
         """
         self.make()
         self.patch(read_limit, "MOST_ROWS", 3)
 
+        asked: list[tuple[int, ...]] = []
+
         def rows(*counts: int) -> Callable[[Connection], Any]:
             query = Query(select(func.json_each(bindparam("values")).table_valued("value")), int)
-            return lambda connection: [query.all(connection, values=to_json([1] * each)) for each in counts]
+
+            def read(connection: Connection) -> Any:
+                asked.append(counts)
+                return [query.all(connection, values=to_json([1] * each)) for each in counts]
+
+            return read
 
         self.assertEqual(await self.records.read(rows(1, 2)), [[1], [1, 1]])
         for counts in ((4,), (2, 2)):
-            error = await self.assertFailure(self.records.read(rows(*counts)), ReadTooLongError)
+            error = await self.assertFailure(self.records.read(rows(*counts)), TooManyRowsError)
             self.assertIn("more than 3 rows", str(error))
+            self.assertEqual(status_of(error), HTTPStatus.BAD_REQUEST)
+        self.assertEqual(asked, [(1, 2), (4,), (2, 2)])
 
     async def test_no_open_transaction(self) -> None:
         """

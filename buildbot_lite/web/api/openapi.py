@@ -16,7 +16,7 @@ _ABOUT = (
     "other sites cannot read this."
 )
 _REFUSALS = {
-    400: "A parameter is unknown or cannot be used.",
+    400: "A parameter is unknown or cannot be used, or the answer is made of more than 100,000 rows of the records.",
     401: "Reading this farm needs a string, as a bearer token.",
     403: "This is not permitted.",
     404: "There is nothing of that name.",
