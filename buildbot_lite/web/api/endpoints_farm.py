@@ -183,8 +183,8 @@ ENDPOINTS = (
     ApiEndpoint("/builders/{builder}", "One builder.", builder, "Builder", (_BUILDER,)),
     ApiEndpoint(
         "/queue",
-        "Waiting requests (of those that build first, 1,000) with the reasons, the oldest first; `position` counts "
-        "from the next one to build.",
+        "Waiting requests with the reasons, the oldest first; `position` counts from the next one to build.  These are "
+        "the 1,000 that build first: one that comes among them between two pages may be on none.",
         queue,
         "Queue",
         PAGE,
