@@ -2,6 +2,7 @@
 What strangers may send over HTTP: each form gets one answer, and none a line in the log.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,8 @@ from twisted.logger import LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.web.api.definitions import BASE
+from buildbot_lite.web.api.problems import PROBLEM, problem
 from buildbot_lite.web.page_request import takes_gzip
 from buildbot_lite.web.serving.http_channel import origin_form
 from buildbot_lite.web.serving.site import LARGEST_FORM, SILENCE
@@ -122,6 +125,20 @@ class HostileRequestsTests(PagesCase):
                 self.assertEqual(answers.count(b"HTTP/1.1 4"), 1, answers)
             self.hang_up()
         self.assertEqual(self.events, [])
+
+    def test_long_address(self) -> None:
+        """
+        Promise 10.7: the refusal of an address that is too long is a document below the API, and a sentence elsewhere.
+        """
+        long = f"{BASE}/builds?builder={'a' * 20000}".encode()
+        for target in (long, b"http://localhost:8010" + long):
+            answer = received(self.send(get(target)).value())
+            self.assertEqual(answer.headers["content-type"], PROBLEM)
+            expected = json.loads(problem(414, "This address is too long.").body)
+            self.assertEqual((answer.status, json.loads(answer.body)), (414, expected))
+        answer = received(self.send(get(b"/builds?builder=" + b"a" * 20000)).value())
+        self.assertEqual(answer.headers["content-type"], "text/plain; charset=utf-8")
+        self.assertEqual((answer.status, answer.body), (414, b"This address is too long.\n"))
 
     def test_accepted(self) -> None:
         """

@@ -20,6 +20,7 @@ _REFUSALS = {
     401: "Reading this farm needs a string, as a bearer token.",
     403: "This is not permitted.",
     404: "There is nothing of that name.",
+    414: "The address is longer than 16 KiB.",
     416: "The range has no bytes.",
     503: "Not now: the master or its records do not answer, or too many ask.",
 }
@@ -64,8 +65,6 @@ def _operation(endpoint: ApiEndpoint) -> Mapping[str, Any]:
                 str(status): {"description": about, "content": {PROBLEM: {"schema": ref("Problem")}}}
                 for status, about in _REFUSALS.items()
             },
-            # Before anybody knows whether it is an address of the API.
-            "414": {"description": "The address is longer than 16 KiB.", "content": {"text/plain": {}}},
         },
     }
 

@@ -13,6 +13,7 @@ The HTTP/1.1 of one connection: Twisted's, stricter and quieter.
   is not read: Twisted would keep each segment, and count all of them again for each.
 """
 
+import json
 import re
 from http import HTTPStatus
 from typing import Any
@@ -26,6 +27,8 @@ _ONCE = frozenset({b"authorization", b"content-length", b"host", b"transfer-enco
 HEADER = 400
 """Bytes that a header takes beside its own, as Twisted and `page_request` keep it."""
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+_API = b"/api/v1/"
+"""Below it, a refusal is a document."""
 _NO_TRAILERS = len(b"\r\n")
 """Bytes of the empty line that ends a body in chunks."""
 
@@ -110,7 +113,9 @@ class StrictChannel(HTTPChannel):
         if self.target:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The head of this request is too large.")
         else:
-            self._refuse(HTTPStatus.REQUEST_URI_TOO_LONG, "This address is too long.")
+            _, target = origin_form(line.partition(b" ")[2])
+            is_document = target.startswith(_API)
+            self._refuse(HTTPStatus.REQUEST_URI_TOO_LONG, "This address is too long.", is_document=is_document)
 
     def loseConnection(self) -> None:  # noqa: N802 - Twisted's
         self._ended = True
@@ -120,13 +125,16 @@ class StrictChannel(HTTPChannel):
         # A client that does not read the end of an answer, either, is cut by `site`.
         self.loseConnection()
 
-    def _refuse(self, status: HTTPStatus, sentence: str) -> bool:
+    def _refuse(self, status: HTTPStatus, sentence: str, *, is_document: bool = False) -> bool:
         """
-        Answer with *sentence*, and take no more.
+        Answer with *sentence*, and take no more.  *is_document*: as the API refuses (RFC 9457).
         """
-        body = f"{sentence}\n".encode()
+        media, body = "text/plain; charset=utf-8", f"{sentence}\n".encode()
+        if is_document:
+            media = "application/problem+json"
+            body = json.dumps({"status": status.value, "title": status.phrase, "detail": sentence}).encode()
         head = (
-            f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+            f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {media}\r\n"
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)
