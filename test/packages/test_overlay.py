@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from importlib.resources import files
 from pathlib import Path
 from unittest import SkipTest
 
@@ -186,6 +187,15 @@ class OverlayProgramTests(SynchronousTestCase):
         self.assertEqual(self.built(script), (7, ""))
         self.assertEqual((self.directory / FILES / RESULTS / "x").read_text(), "hi\n")
         self.assertFalse((self.base / "etc" / "touched").exists())
+
+    def test_lengths(self) -> None:
+        """
+        Each text of overlay.sh fits into a pipe at once, so that sh starts no process to write it.
+        """
+        text = files("buildbot_lite.packages.building").joinpath("overlay.sh").read_text("utf-8")
+        found = re.findall(r"^(\w+)=\$\(cat <<'(\w+)'\n(.*?)^\2$", text, re.MULTILINE | re.DOTALL)
+        self.assertEqual([name for name, _, _ in found], ["watching", "mounting"])
+        self.assertEqual({name: len(each.encode()) for name, _, each in found if len(each.encode()) > 4096}, {})
 
     def test_no_helpers(self) -> None:
         """
