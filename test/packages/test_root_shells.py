@@ -357,6 +357,8 @@ class RightToEnterTests(RootShellCase):
         self.assertEqual(name, f"bookworm, jobs of string {own.id}")
         for wrong in ("none", f"plain {own.id}", "bookworm x", "bookworm 999", f"bookworm {own.id} {own.id}"):
             self.failureResultOf(Deferred.fromCoroutine(designate(wrong)), NotFoundError)
+        unknown = self.failureResultOf(Deferred.fromCoroutine(designate("none")))
+        self.assertEqual(str(unknown.value), "There is no target 'none'.  See: buildbot-lite package targets")
         self.enter(self.grant(SHELL_VERB, mine))
         for of in ("plain", f"bookworm {other.id}"):
             grant = self.grant(SHELL_VERB, of)

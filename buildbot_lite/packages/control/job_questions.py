@@ -14,7 +14,6 @@ from attrs import frozen
 from sqlalchemy import Connection
 
 from ...control.questions import Answer, Question
-from ...errors import NotFoundError
 from ...master.farm import Farm
 from ...master.grants.verbs import ADMIN, CONTROL, SUBMIT, WATCH, Expose, Verb
 from ...model.json_reader import JsonReader
@@ -197,7 +196,7 @@ def jobs_verb(service: JobService, expose: Expose) -> Verb:
 
     async def designate(name: str) -> tuple[str, str]:
         if name not in service.targets:
-            raise NotFoundError(f"There is no target {name!r:.100} in master.cfg.")
+            raise no_target(name)
         return name, name
 
     return Verb(JOBS_VERB, expose, designate, preauth=True, counts_lookups=True, takes="TARGET")

@@ -193,7 +193,7 @@ class SigningService:
     def _target(self, name: str) -> Target:
         targets: dict[str, Any] = self._jobs().targets
         if name not in targets:
-            raise NotFoundError(there_is_no("target", name, targets))
+            raise NotFoundError(there_is_no("target", name, targets, see="buildbot-lite package targets"))
         found: Target = targets[name]
         return found
 
