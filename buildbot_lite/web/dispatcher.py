@@ -49,6 +49,8 @@ _KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-
 _CHALLENGE = 'Basic realm="the string as the password", charset="UTF-8"'
 _TITLES = {401: "Sign in first", 403: "Not permitted", 404: "Not found", 503: "Not at this moment"}
 """The titles of pages with an error, where people need not know the words of HTTP."""
+_LATER = "5"
+"""Seconds after which a page that cannot be shown now is asked for again, by the browser itself."""
 _NOTHING = "There is nothing at this address."
 _NOT_TOLD = (
     "The master answers, but does not tell who may read these pages.  It is of an older version than the web process, "
@@ -224,7 +226,11 @@ class Pages:
         if asked.is_of_program:
             return problem(status, sentence)
         title = _TITLES.get(status, _phrase(status))
-        return await self._view.page(asked, "sentence.html", status, title=title, sentence=sentence, back=_back(asked))
+        page = await self._view.page(asked, "sentence.html", status, title=title, sentence=sentence, back=_back(asked))
+        if status != 503:
+            return page
+        later = {"retry-after": _LATER, **({"refresh": _LATER} if asked.method == "GET" else {})}
+        return evolve(page, headers={**page.headers, **later})
 
     async def _refuse(self, request: Any, error: HTTPException) -> bytes:
         """

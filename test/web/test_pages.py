@@ -393,6 +393,8 @@ class OlderMasterTests(PagesCase):
         del self.master.answers["www"]
         answer = self.get("/")
         self.assertEqual(answer.status, 503)
+        # The browser asks again by itself, and programs know when.
+        self.assertEqual((answer.headers["retry-after"], answer.headers["refresh"]), ("5", "5"))
         self.assertIn("It is of an older version than the web process", answer.text)
 
 

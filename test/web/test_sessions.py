@@ -222,7 +222,10 @@ class BrowserTests(SessionCase):
             self.connections[-1].connectionLost(Failure(ConnectionDone()))
         self.assertEqual(self.cancelled(cookie).status, 401)
         self.own = None
-        self.assertEqual(self.post("/enter", {"code": CONTROL}).status, 503)
+        answer = self.post("/enter", {"code": CONTROL})
+        # No browser sends a form again by itself.
+        self.assertEqual((answer.status, answer.headers["retry-after"]), (503, "5"))
+        self.assertNotIn("refresh", answer.headers)
 
     def test_all_end_meanwhile(self) -> None:
         """
