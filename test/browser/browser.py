@@ -17,6 +17,7 @@ does not apply.
 import base64
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +33,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
+from ..asking_again import LONGEST
 from . import accessibility
 
 T = TypeVar("T")
@@ -40,6 +42,8 @@ PATIENCE = 120.0
 WIDE = (1280, 900)
 NARROW = (360, 740)
 """Pixels of a phone: width and height."""
+_BUSY = 503
+_STATUS = "return performance.getEntriesByType('navigation')[0]?.responseStatus"
 _TALLEST = 8000
 """Pixels of a screenshot."""
 _SELECTORS = {
@@ -76,6 +80,7 @@ class Browser:
 
     def __init__(self, address: str, hosts: Sequence[str] = ()) -> None:
         self.address = address
+        self._before: list[str] = []
         self._profile = tempfile.mkdtemp(prefix="browser-")
         options = ChromeOptions()
         options.binary_location = shutil.which("chromium") or "chromium"
@@ -109,10 +114,20 @@ class Browser:
 
     def open(self, path: str = "") -> Self:
         """
-        Open a page, and wait until it is loaded.
+        Open a page, and wait until it is loaded; again while the web process says that a reading takes too long, which
+        is a busy machine's.
         """
+        deadline = time.monotonic() + LONGEST
         self._driver.get(urljoin(self.address, path))
+        while self._too_slow and time.monotonic() < deadline:
+            self._before = [each for each in self.complaints() if "503" not in each]  # without the refusal
+            time.sleep(1)
+            self._driver.get(urljoin(self.address, path))
         return self
+
+    @property
+    def _too_slow(self) -> bool:
+        return bool(self.run(_STATUS) == _BUSY and "takes longer than" in self.text)
 
     def reset(self) -> None:
         """
@@ -283,7 +298,8 @@ class Browser:
         """
         # A list, although selenium says that it is a dictionary.
         entries: Any = self._driver.get_log("browser")
-        return [each["message"] for each in entries if each["level"] in {"SEVERE", "WARNING"}]
+        before, self._before = self._before, []
+        return before + [each["message"] for each in entries if each["level"] in {"SEVERE", "WARNING"}]
 
     def overflow(self) -> list[str]:
         """

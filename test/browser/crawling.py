@@ -5,8 +5,6 @@ A farm has very many pages, so of each route only a few addresses are taken: the
 hostile.
 """
 
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from html.parser import HTMLParser
@@ -18,11 +16,14 @@ from werkzeug.routing import Map, MapAdapter, Rule
 
 from buildbot_lite.web.routes import ROUTES
 
+from ..asking_again import opened
+
 OF_EACH_ROUTE = 2
 HOSTILE_OF_EACH_ROUTE = 3
 _FILTERS = 1
 """Addresses of one route that have a query."""
 _MOST = 400
+_WRONG = 400
 _NEEDS_GRANT = 401
 
 
@@ -73,15 +74,13 @@ def crawl(address: str, first: Sequence[str] = ("",)) -> Crawl:
         if here in seen or not here.startswith(address) or not _wanted(taken, here, rule):
             continue
         seen.add(here)
-        try:
-            body = _html(here)
-        except urllib.error.HTTPError as error:
-            if error.code != _NEEDS_GRANT:
-                broken.append(f"{source}: {here.removeprefix(address)} answers {error.code}")
-            continue
-        if body is not None:
+        answer = opened(here)
+        if answer.status >= _WRONG:
+            if answer.status != _NEEDS_GRANT:
+                broken.append(f"{source}: {here.removeprefix(address)} answers {answer.status}")
+        elif answer.headers.get_content_type() == "text/html":
             pages.append(FoundPage(here.removeprefix(address), rule))
-            waiting.extend((here.removeprefix(address) or "/", each) for each in _links(here, body))
+            waiting.extend((here.removeprefix(address) or "/", each) for each in _links(here, answer.text))
     return Crawl(pages, broken)
 
 
@@ -118,14 +117,6 @@ def _wanted(taken: Counter[str], address: str, rule: str) -> bool:
     taken[kind] += 1
     most = _FILTERS if parts.query else HOSTILE_OF_EACH_ROUTE if hostile else OF_EACH_ROUTE
     return taken[kind] <= most
-
-
-def _html(address: str) -> str | None:
-    """
-    The text of a page; None if the address is no page of HTML.
-    """
-    with urllib.request.urlopen(address, timeout=60) as answer:
-        return answer.read().decode() if answer.headers.get_content_type() == "text/html" else None
 
 
 def problems_of(pages: Sequence[FoundPage], look: Callable[[FoundPage], Iterator[str]]) -> str:

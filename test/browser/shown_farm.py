@@ -8,14 +8,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import urllib.error
-import urllib.request
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from attrs import asdict
 
+from ..asking_again import opened
 from ..ports import free_port
 from ..processes.farm import Daemon, dying_with_the_test, until
 from ..seeded.files import make_farm
@@ -72,12 +71,10 @@ class ShownFarm:
         return self
 
     def _knows(self, title: str) -> bool:
-        try:
-            return title in self.page()
-        except urllib.error.HTTPError as error:
-            if error.code != 401:
-                raise
-            return False  # until the master has said that the farm is not private, nobody is let in
+        answer = opened(self.address)
+        # Until the master has said that the farm is not private, nobody is let in.
+        assert answer.status in {200, 401}, answer
+        return answer.status == 200 and title in answer.text
 
     def start_master(self) -> None:
         """
@@ -126,8 +123,9 @@ class ShownFarm:
         """
         The text of a page.
         """
-        with urllib.request.urlopen(self.address + path, timeout=60) as answer:
-            return str(answer.read().decode())
+        answer = opened(self.address + path)
+        assert answer.status == 200, answer
+        return answer.text
 
     def enter(self, browser: Browser) -> None:
         """

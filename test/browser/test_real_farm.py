@@ -207,7 +207,7 @@ class RealFarmTests(BrowserCase):
         browser.click("button", "Build")
         browser.until(lambda: browser.run(LINKED), "the build is on the page of its builder")
         # It has its properties some time after its number; and where the machine is slow, an answer may be that it
-        # takes too long, which the page does not ask again by itself.
+        # takes too long, on a page that is not live.
         browser.until(lambda: "succeeded" in browser.open("builders/kinds/1").text, "the build has ended")
         told = browser.until(lambda: browser.run(PROPERTIES).get("properties"), "the API tells its properties")
         found = {name: value for name, (value, _) in told.items()}

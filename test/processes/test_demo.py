@@ -18,10 +18,10 @@ import time
 from pathlib import Path
 from typing import ClassVar
 from unittest import mock
-from urllib.request import urlopen
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from ..asking_again import opened
 from ..process_table import (
     kill,
     other_pids,
@@ -141,8 +141,7 @@ class DemoTests(SynchronousTestCase):
         assert demo.stdout is not None
         said = read_until(demo.stdout.fileno(), b"Ctrl-C here ends everything.")
         address = re.findall(r"Its pages:  (http://127\.0\.0\.1:80\d\d/)", said.decode())[0]
-        with urlopen(address, timeout=60) as page:
-            self.assertIn(b"The demo</title>", page.read())
+        self.assertIn("The demo</title>", opened(address).text)
         kill = next(line for line in said.decode().splitlines() if "kill -9" in line)
         subprocess.run(kill, shell=True, cwd=self.clone, check=True)
         said = read_until(demo.stdout.fileno(), b"bot1 died; it is started again.")

@@ -2,7 +2,6 @@
 Signed repositories of a private farm, with the lines that the pages of their targets offer.
 """
 
-import http.client
 import re
 import shutil
 import tempfile
@@ -15,6 +14,7 @@ from buildbot_lite.packages.repositories.repository import PackageRepository
 from buildbot_lite.packages.repositories.rpm_metadata import RpmMetadata
 from buildbot_lite.packages.repositories.snapshots import PUBLIC
 
+from ..asking_again import got
 from ..needs import needs
 from ..packages.built_packages import Apt, Dnf, deb, rpm
 from ..packages.keys import GnupgHome
@@ -67,12 +67,8 @@ class PrivateRepositoryTests(WebProcessCase):
         """
         Status and body of what is at *path* for the holder of the string.
         """
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        connection.request("GET", f"/{path}", headers={"Authorization": f"Bearer {self.string}"})
-        response = connection.getresponse()
-        body = response.read()
-        connection.close()
-        return response.status, body
+        answer = got(self.port, f"/{path}", Authorization=f"Bearer {self.string}")
+        return answer.status, answer.body
 
     def offered(self, target: str) -> tuple[str, dict[str, str]]:
         """

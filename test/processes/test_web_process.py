@@ -19,6 +19,7 @@ from buildbot_lite.packages.repositories.repository import PackageRepository
 from buildbot_lite.packages.repositories.snapshots import PUBLIC
 from buildbot_lite.web.serving.priority import NICE
 
+from ..asking_again import got
 from ..master.webhook_payloads import github_push
 from ..needs import NO_BWRAP, lacking, needs
 from ..packages.built_packages import Apt, deb
@@ -109,12 +110,8 @@ class WebProcessCase(FarmCase):
         """
         Status and text of the page at *path*.
         """
-        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=60)
-        connection.request("GET", f"/{path}", headers={"Host": host, "Cookie": cookie})
-        response = connection.getresponse()
-        text = response.read().decode()
-        connection.close()
-        return response.status, text
+        answer = got(port or self.port, f"/{path}", Host=host, Cookie=cookie)
+        return answer.status, answer.text
 
 
 class BesideTests(WebProcessCase):

@@ -2,9 +2,9 @@
 A real farm with a real web process.
 """
 
-import http.client
 from typing import ClassVar
 
+from ..asking_again import got
 from ..ports import free_port
 from .farm import Daemon, Farm, until
 from .farm_case import FarmCase
@@ -56,12 +56,8 @@ class WebCase(FarmCase):
         """
         Status and text of a page; 0 while nothing listens.
         """
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
-            connection.request("GET", path)
-            response = connection.getresponse()
-            return response.status, response.read().decode()
+            answer = got(self.port, path)
         except ConnectionError:
             return 0, ""
-        finally:
-            connection.close()
+        return answer.status, answer.text
