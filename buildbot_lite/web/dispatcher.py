@@ -23,7 +23,7 @@ from twisted.web.resource import IResource
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import IntegerConverter, RequestRedirect
 
-from ..errors import BuildbotLiteError, NeedsHolderError, NoAnswerError, NotFoundError, RefusedError
+from ..errors import BuildbotLiteError, NeedsHolderError, NoAnswerError, NotFoundError, RefusedError, WrongValuesError
 from ..wire.limits.limited_log import LimitedLog
 from .api.definitions import BASE
 from .api.problems import problem
@@ -159,7 +159,8 @@ class Pages:
         except CancelledError:
             raise
         except BuildbotLiteError as error:
-            reply = await self._sentence(asked, status_of(error), str(error))
+            values = error.problems if isinstance(error, WrongValuesError) else ()
+            reply = await self._sentence(asked, status_of(error), str(error), values)
             if route.takes_password and reply.status == 401:
                 reply = evolve(reply, headers={**reply.headers, "www-authenticate": _CHALLENGE})
             return PreparedReply(reply)
@@ -222,9 +223,11 @@ class Pages:
             return await self._kept.get_or_make(_kept_as(asked), version, route.kept, asked.occupant, make)
         return await self._kept.make_anew(asked.occupant, make)
 
-    async def _sentence(self, asked: PageRequest, status: int, sentence: str) -> Reply:
+    async def _sentence(
+        self, asked: PageRequest, status: int, sentence: str, values: Sequence[tuple[str, str]] = ()
+    ) -> Reply:
         if asked.is_of_program:
-            return problem(status, sentence)
+            return problem(status, sentence, values=values)
         title = _TITLES.get(status, _phrase(status))
         page = await self._view.page(asked, "sentence.html", status, title=title, sentence=sentence, back=_back(asked))
         if status != 503:

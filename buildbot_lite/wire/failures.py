@@ -31,6 +31,7 @@ from ..model.display import printable
 from .contract import LONGEST_SENTENCE
 
 INTERNAL_ERROR = "The other side failed with an internal error.  Its log has the details."
+_CUT = "\n…".encode()
 NOT_IN_THE_CONTRACT = "The other side's protocol does not have this call."
 
 # The classes that a received name may select: all but those that describe our own side.
@@ -77,7 +78,7 @@ class _SentenceFailureSlicer(FailureSlicer):
 
     def getStateToCopy(self, obj: Failure, broker: object) -> dict[str, Any]:
         kind, sentence = sentence_of(obj)
-        text = _cut(sentence).encode("utf-8", "replace")[:LONGEST_SENTENCE]
+        text = _cut(sentence).encode("utf-8", "replace")
         return {
             "type": f"buildbot_lite.errors.{kind}".encode(),
             "value": text,
@@ -154,4 +155,13 @@ def wrong_master(error: BaseException | None) -> bool:
 
 
 def _cut(sentence: str) -> str:
-    return printable(sentence, longest=LONGEST_SENTENCE, lines=True)
+    """
+    *sentence* with at most `LONGEST_SENTENCE` bytes.  One of several lines ends with a whole one.
+    """
+    text = printable(sentence[: LONGEST_SENTENCE + 1], longest=LONGEST_SENTENCE + 1, lines=True)
+    sent = text.encode("utf-8", "replace")
+    if len(sent) <= LONGEST_SENTENCE:
+        return text
+    kept = sent[: LONGEST_SENTENCE - len(_CUT)]
+    whole = kept.rpartition(b"\n")[0]
+    return (whole + _CUT if whole else kept + _CUT.strip()).decode("utf-8", "ignore")

@@ -157,3 +157,10 @@ class ForceWireTests(TubTestCase, AdminDeskCase):
         error = await failing(ask(reactor, furl, question))
         self.assertIs(type(error), InputError)
         self.assertEqual(str(error).splitlines(), sentences)
+        # Of too many for one sentence of the wire, there are whole lines.
+        many = {f"p{number}{'д' * 60}": "x" for number in range(40)}
+        error = await failing(ask(reactor, furl, {**question, "properties": many}))
+        *lines, last = str(error).splitlines()
+        answer = await ask(reactor, furl, {**question, "properties": many, "problems": True})
+        self.assertEqual(lines, [each["sentence"] for each in answer["problems"]][: len(lines)])
+        self.assertEqual((last, len(lines) > 3), ("…", True))

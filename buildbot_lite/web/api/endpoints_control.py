@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
+from ...errors import WrongValuesError
 from .body import BODY_TEXT, BODY_VALUES
 from .definitions import ApiEndpoint, ApiRequest, TextKind, WholeKind, path_parameter
 from .schemas import Schema
@@ -31,10 +32,12 @@ class AskMaster:
 
     async def __call__(self, request: ApiRequest) -> Mapping[str, Any]:
         """
-        The master's answer.
+        The master's answer; `WrongValuesError` if it says what is wrong with the values.
         """
         view, holder = request.view, request.asked.permitted(self.ask)
         answer = await view.ask(request.asked, holder, {"ask": self.ask, **self.fields(request.given)})
+        if wrong := answer.get("problems"):
+            raise WrongValuesError(problems=[(each["name"], each["sentence"]) for each in wrong])
         if self.changes:
             view.live.expire()
         return answer
@@ -63,7 +66,7 @@ ENDPOINTS = (
     _post(
         "/builders/{builder}/force",
         "Request a build.  The scheduler may be left out if one can force this builder.",
-        AskMaster("force", lambda given: given),
+        AskMaster("force", lambda given: {**given, "problems": True}),
         (_BUILDER,),
         "Submitted",
         {"reason": BODY_TEXT, "scheduler": BODY_TEXT, "properties": BODY_VALUES},

@@ -209,7 +209,13 @@ _LIVE: Mapping[str, Schema] = {
 }
 
 COMPONENTS: Mapping[str, Schema] = {
-    "Problem": record(status=WHOLE, title=TEXT, detail={**TEXT, "description": "a sentence for people"}),
+    "Problem": with_optional(
+        record(status=WHOLE, title=TEXT, detail={**TEXT, "description": "a sentence for people"}),
+        problems={
+            **list_of(record(name=TEXT, problem=TEXT)),
+            "description": "all values of a forced build that are wrong, by name; of a reason with the name reason",
+        },
+    ),
     "Farm": with_optional(_FARM, kept=_REACH, unsent=list_of(_UNSENT)),
     "Builder": record(
         builder=TEXT,

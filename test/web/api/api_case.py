@@ -92,6 +92,7 @@ class ApiCase(PagesCase):
         submitted = {"request": 5, "buildset": 6}
         answers: dict[str, Document] = {"force": submitted, "rebuild": submitted, "grants": {"grants": [{"grant": 7}]}}
         answers["force-forms"] = {"forms": [{"scheduler": "force", "fields": []}]}
+        answers |= self.holders.answers
         return self.holders.ask(furl, question).addCallback(lambda answer: answers.get(question["ask"], answer))
 
     def post_json(self, address: str, body: bytes, headers: Mapping[str, str]) -> Received:

@@ -5,6 +5,7 @@ Endpoints that change something.
 import json
 from typing import Any
 
+from buildbot_lite.web.api.problems import MOST_VALUES
 from buildbot_lite.web.farm.master_watch import FarmChange
 
 from ..pages_case import TUB
@@ -54,7 +55,7 @@ class ApiControlTests(ApiCase):
             [
                 (CONTROL, question)
                 for question in (
-                    {"ask": "force", "builder": "linux", **fields},
+                    {"ask": "force", "builder": "linux", **fields, "problems": True},
                     {"ask": "rebuild", **build},
                     {"ask": "keep", **build, "because": "x"},
                     {"ask": "unkeep", **build},
@@ -65,6 +66,19 @@ class ApiControlTests(ApiCase):
                 )
             ],
         )
+
+    def test_wrong_values(self) -> None:
+        """
+        Promise 10.9: all values of a forced build that are wrong are said at once, each with its name.
+        """
+        told = {"n": "n must be a whole number.", "group.x": "group.x must be given."}
+        self.holders.answers["force"] = {"problems": [{"name": name, "sentence": told[name]} for name in told]}
+        refused = self.do("/builders/linux/force", {"properties": {"n": "x"}}, status=400)
+        self.assertEqual(refused["problems"], [{"name": name, "problem": told[name]} for name in told])
+        self.assertEqual(refused["detail"], "\n".join(told.values()))
+        many = [{"name": f"p{number}", "sentence": "Wrong."} for number in range(MOST_VALUES + 1)]
+        self.holders.answers["force"] = {"problems": many}
+        self.assertEqual(len(self.do("/builders/linux/force", status=400)["problems"]), MOST_VALUES)
 
     def test_refused(self) -> None:
         """
