@@ -21,6 +21,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     refuses: ClassVar[set[str]] = set()
     opened: ClassVar[int] = 0
+    more: ClassVar[str] = ""
 
 
 class _Answers(BaseHTTPRequestHandler):
@@ -36,7 +37,7 @@ class _Answers(BaseHTTPRequestHandler):
             _Server.opened += 1
             self.answer(200, "text/event-stream", "retry: 3600000\n\n: open\n\n")
         else:
-            self.answer(200, "text/html", PAGE.format(f"{_Server.opened} opened"))
+            self.answer(200, "text/html", PAGE.format(f"{_Server.opened} opened{_Server.more}"))
 
     def answer(self, status: int, kind: str, text: str) -> None:
         """
@@ -86,6 +87,28 @@ class LiveScriptTests(BrowserCase):
         browser.until(lambda: _Server.opened > 0, "another stream is open")
         _Server.refuses.discard("page")
         browser.until(lambda: browser.one("#main").text != "0 opened", "the page is made anew")
+
+    def test_focus(self) -> None:
+        """
+        What has the focus keeps it when its part of the page is replaced, so that Tab goes on from there.
+        """
+        _Server.more = (
+            '<a href="#x">one</a><a href="#x">again</a><details id="d"><summary>more</summary></details>'
+            '<form id="f"><button name="do" value="a">a</button><button name="do" value="b">b</button></form>'
+        )
+        self.addCleanup(setattr, _Server, "more", "")
+        for place in range(5):
+            with self.subTest(place=place):
+                _Server.refuses.add("events")
+                _Server.opened = 0
+                self.browser.open()
+                self.browser.run("document.querySelectorAll('#main a, summary, button')[arguments[0]].focus()", place)
+                _Server.refuses.discard("events")
+                self.browser.until(lambda: not self.browser.one("#main").text.startswith("0 "), "the page is made anew")
+                script = (
+                    "return [...document.querySelectorAll('#main a, summary, button')].indexOf(document.activeElement)"
+                )
+                self.assertEqual(self.browser.run(script), place)
 
     def test_ages(self) -> None:
         """

@@ -61,6 +61,24 @@
     for (const part of page.querySelectorAll("[data-live][id]")) sent.set(part.id, part.outerHTML);
   };
 
+  // What can have the focus is known again by what it is and does, and where: its text may be another one by now.
+  const FOCUSABLE = "a[href], button, input, select, textarea, summary, [tabindex]";
+  const WORDS = ["href", "name", "value"];
+  const known = (each) => [each.localName, each.closest("[id]").id, ...WORDS.map((word) => each.getAttribute(word))].join(" ");
+  const alike = (part, name) => [part, ...part.querySelectorAll(FOCUSABLE)].filter((each) => known(each) === name);
+  const focusIn = (part) => {
+    const active = document.activeElement;
+    if (!part.contains(active)) return null;
+    const name = known(active);
+    return {name, place: alike(part, name).indexOf(active), href: active.getAttribute("href")};
+  };
+  const focusAgain = (part, {name, place, href}) => {
+    const found = alike(part, name);
+    const moved = [...part.querySelectorAll("a[href]")].find((each) => each.getAttribute("href") === href);
+    const each = found[Math.min(place, found.length - 1)] || moved;
+    if (each) each.focus();
+  };
+
   const renew = async () => {
     const answer = await fetch(location.pathname + location.search, {headers: {accept: "text/html"}});
     if (!answer.ok) throw new Error(`${answer.status}`);
@@ -72,12 +90,12 @@
       // What was opened stays open.
       const opened = new Set([...here.querySelectorAll("details[open]")].map((each) => each.closest("[id]").id));
       for (const each of part.querySelectorAll("details")) if (opened.has(each.closest("[id]").id)) each.open = true;
-      const focused = here.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+      const focused = focusIn(here);
       const part2 = document.adoptNode(part);
       here.replaceWith(part2);
       localTimes(part2);
       localClocks(part2);
-      if (focused) for (const each of part2.querySelectorAll("a[href]")) if (each.getAttribute("href") === focused) { each.focus(); break; }
+      if (focused) focusAgain(part2, focused);
     }
     document.title = page.title;
   };
