@@ -48,16 +48,16 @@ class AnswerRest(Resource):
         request.forget_question()
         # Who has called this still knows it, but not what *write* knows, such as a whole body.
         write, self._write = self._write, nothing
-        sending = Deferred.fromCoroutine(_sent(request, write, self._close))
+        sending = Deferred.fromCoroutine(_sent(request, write(request), self._close))
         request.notifyFinish().addErrback(lambda failure: sending.cancel())
         background(sending, self._log, "sending an answer")
         return NOT_DONE_YET
 
 
-async def _sent(request: Any, write: Callable[[Any], Awaitable[None]], close: Callable[[], object]) -> None:
+async def _sent(request: Any, writing: Awaitable[None], close: Callable[[], object]) -> None:
     try:
         with suppress(CancelledError):
-            await write(request)
+            await writing
     except Exception:
         _break_off(request)
         raise
