@@ -7,6 +7,7 @@ import hmac
 import json
 import os
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from functools import partial
@@ -61,6 +62,7 @@ from test.storage.inline import InlineWriter
 
 from ..master.configurations import write
 from ..master.test_function_limits import hang
+from ..wire.tub_case import FARM_KEY
 from .mail_server import OneConversation, ReceivedMails, mail_server
 
 T = TypeVar("T")
@@ -109,6 +111,9 @@ class ReportersCase(SynchronousTestCase):
         self.records = InlineWriter()
         self.addCleanup(self.records.close)
         self.http = HttpStub()
+        self.outside = Outside(
+            in_thread=maybeDeferred, request=self.http.request, secret=lambda name: f"value of {name}", origin="me"
+        )
         self.builds = 0
         self.do(lambda c: generations.keep(c, "9" * 64, 1.0))
 
@@ -128,9 +133,7 @@ class ReportersCase(SynchronousTestCase):
             records=self.records,
             config=ConfigStub,  # type: ignore[arg-type]  # a part of one
             facts=lambda: FarmFacts("Farm of ours", "https://farm.example.org/", self.logs),
-            outside=Outside(
-                in_thread=maybeDeferred, request=self.http.request, secret=lambda name: f"value of {name}", origin="me"
-            ),
+            outside=self.outside,
             clock=self.clock,
             wall=self.clock.seconds,
             budget=CodeTime(self.clock).of("reporter"),
@@ -958,18 +961,28 @@ class MailTests(ReportersCase):
                     said, r"^the mail server 127\.0\.0\.1(:1: Connection refused| does not .*: 451 later)$"
                 )
 
-    def fail_by(self, converse: Callable[[socket.socket], None]) -> None:
+    def fail_by(self, converse: Callable[[socket.socket], None], **more: Any) -> None:
         """
-        Let a build fail, and its mail go to a server that does this with the connection.
+        Let a build fail, and its mail go to a server that does this with the connection.  *more*: of the notifier.
         """
         server = OneConversation(converse)
         self.addCleanup(server.stop)
         self.loop(
             reporters.MailNotifier(
-                "farm@example.org", relayhost="127.0.0.1", smtpPort=server.port, extraRecipients=["team@example.org"]
+                "farm@example.org",
+                relayhost="127.0.0.1",
+                smtpPort=server.port,
+                extraRecipients=["team@example.org"],
+                **more,
             )
         )
         self.run_one(Result.FAILURE)
+
+    def stopped(self) -> Reporters:
+        """
+        The reporters, to be stopped.
+        """
+        return Reporters(mock.Mock(), outside=self.outside, clock=Clock(), wall=time.time)
 
     def test_server_that_drips(self) -> None:
         """
@@ -989,7 +1002,7 @@ class MailTests(ReportersCase):
         """
         A stop ends the connection to a mail server that does not answer; the mail stays.
         """
-        stopped = Reporters(mock.Mock(), outside=mock.Mock(), clock=Clock(), wall=time.time)
+        stopped = self.stopped()
 
         def stop(connection: socket.socket) -> None:
             connection.sendall(b"220 here\r\n")
@@ -1003,6 +1016,71 @@ class MailTests(ReportersCase):
         # After smtplib's own time, it would end with "timed out".
         self.assertTrue(unsent["failure"].endswith(": Connection unexpectedly closed"), unsent["failure"])
         self.assertEqual(len(self.stored()), 1)
+
+    def stop_in_the_handshake(self, *, starttls: bool) -> None:
+        """
+        Stop the reporters while the server is late in a TLS handshake, and go on with it; it must get no mail.
+        """
+        certificate = self.mktemp()
+        with open(certificate, "wb") as file:
+            file.write(FARM_KEY)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        trusting.check_hostname = False
+        trusting.verify_mode = ssl.CERT_NONE
+        self.patch(ssl, "create_default_context", lambda: trusting)
+        stopped = self.stopped()
+        said: list[bytes] = []
+
+        def converse(connection: socket.socket) -> None:
+            if starttls:
+                connection.sendall(b"220 here\r\n")
+                connection.recv(1000)
+                connection.sendall(b"250-here\r\n250 STARTTLS\r\n")
+                connection.recv(1000)
+                connection.sendall(b"220 go ahead\r\n")
+            # The client's first word in the handshake.
+            connection.recv(1, socket.MSG_PEEK)
+            stopped.stop()
+            with context.wrap_socket(connection, server_side=True) as encrypted:
+                if not starttls:
+                    encrypted.sendall(b"220 here\r\n")
+                said.append(encrypted.recv(1000))
+
+        self.fail_by(converse, useTls=starttls, useSmtps=not starttls)
+        (unsent,) = self.do(outbox_documents.of_reporters)
+        self.assertTrue(unsent["failure"].endswith(": The connection was ended while it was made."), unsent["failure"])
+        self.assertEqual(len(self.stored()), 1)
+        self.assertEqual(b"".join(said), b"")
+
+    def test_stop_in_the_handshake(self) -> None:
+        """
+        Promise 8.8: a mail whose connection is being encrypted when the master stops does not go out, as it is sent
+        after the next start.
+        """
+        self.stop_in_the_handshake(starttls=False)
+
+    def test_stop_in_the_handshake_of_starttls(self) -> None:
+        """
+        Promise 8.8: the same with STARTTLS.
+        """
+        self.stop_in_the_handshake(starttls=True)
+
+    def test_begun_after_the_stop(self) -> None:
+        """
+        Promise 8.8: a mail that waited for a thread when the master stopped does not go out.
+        """
+        collected, port = self.server()
+        self.stopped().stop()
+        self.loop(
+            reporters.MailNotifier(
+                "farm@example.org", relayhost="127.0.0.1", smtpPort=port, extraRecipients=["team@example.org"]
+            )
+        )
+        self.run_one(Result.FAILURE)
+
+        self.assertEqual((len(self.stored()), collected.mails), (1, []))
 
     def test_some_later(self) -> None:
         """

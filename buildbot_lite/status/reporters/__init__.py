@@ -12,7 +12,7 @@ Reporters: messages about builds and slaves, to people and to other services.
 ``reporter``    the base of all reporters
 ``loop``        reading events and sending messages; ``event_reports``: the events, with their builds
 ``reporters``   all reporters of the farm
-``mail``        `MailNotifier`; ``smtp`` sends its mails
+``mail``        `MailNotifier`; ``smtp`` sends its mails, over the farm's ``mail_connections``
 ``http``        `HttpStatusPush`
 ``commit_status``  the commit statuses of GitHub, GitLab and Gitea
 """

@@ -168,7 +168,8 @@ class MailNotifier(Reporter):
         password = self.server.password
         if isinstance(password, Secret):
             password = await outside.in_thread(partial(outside.secret, password.name))
-        later = await outside.in_thread(partial(send, self.server, password, mail, message.body["to"]))
+        work = partial(send, self.server, password, mail, message.body["to"], outside.mail_connections)
+        later = await outside.in_thread(work)
         if later:
             said = reply_text(*next(iter(later.values())))
             why = f"the mail server {self.server.host} does not take it for {', '.join(later)} now: {said}"

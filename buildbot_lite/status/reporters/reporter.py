@@ -5,7 +5,7 @@ The base of reporters: objects of ``c['services']`` that send messages.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 from twisted.internet.defer import Deferred
 
 from ...errors import BuildbotLiteError
@@ -14,6 +14,7 @@ from ...storage.records.outbox import OutboxMessage
 from .details import BuildDetails, FarmFacts
 from .formatting import Message
 from .generators import Generator, WorkerMissingGenerator
+from .mail_connections import MailConnections
 
 
 class NotSentError(BuildbotLiteError):
@@ -37,13 +38,14 @@ class Outside:
     """
     The access of reporters to other services.  *in_thread*: run blocking work in a thread.  *request*:
     ``request(method, url, headers, body)`` → status, body.  *secret*: the value of a secret of the farm, by its name.
-    *origin*: a text that identifies the farm.
+    *origin*: a text that identifies the farm.  *mail_connections*: those to mail servers.
     """
 
     in_thread: Callable[[Callable[[], Any]], Deferred[Any]]
     request: Callable[[str, str, dict[str, str], bytes], Deferred[tuple[int, bytes]]]
     secret: Callable[[str], str]
     origin: str
+    mail_connections: MailConnections = field(factory=MailConnections)
 
 
 class Reporter(Service):

@@ -17,7 +17,6 @@ from .details import FarmFacts
 from .event_reports import KINDS
 from .loop import ReporterLoop
 from .reporter import Outside, Reporter
-from .smtp import cut_off
 
 
 class Reporters:
@@ -52,7 +51,7 @@ class Reporters:
             loop.stop()
         self._loops.clear()
         # Their mails are sent after the next start: none may go out meanwhile, too.
-        cut_off()
+        self._outside.mail_connections.end()
 
     def configure(self, config: MasterConfig) -> None:
         """

@@ -15,6 +15,7 @@ from attrs import frozen
 from twisted.logger import Logger
 
 from ...model.display import printable
+from .mail_connections import MailConnections
 from .reporter import NotSentError, RefusedForGoodError
 
 TIMEOUT = 30.0
@@ -39,14 +40,18 @@ class MailServer:
 
 
 def send(
-    server: MailServer, password: str | None, mail: EmailMessage, recipients: Collection[str]
+    server: MailServer,
+    password: str | None,
+    mail: EmailMessage,
+    recipients: Collection[str],
+    connections: MailConnections,
 ) -> dict[str, tuple[int, bytes]]:
     """
     Send *mail*; blocks.  Returns those of *recipients* to whom it may go later, with the server's reply; the server
-    took it for others.
+    took it for others.  The end of *connections* ends it; nothing of a mail whose connection is made later goes out.
     """
     try:
-        with _connected(server) as client:
+        with _connected(server, connections) as client:
             if server.user is not None:
                 client.login(server.user, password or "")
             refused = client.send_message(mail, to_addrs=list(recipients))
@@ -68,15 +73,6 @@ def send(
     return {address: reply for address, reply in refused.items() if address not in for_good}
 
 
-def cut_off() -> None:
-    """
-    End all connections to mail servers that this process has, also in the midst of a mail: their `send` raises
-    `NotSentError`.  One that is not made yet, or not encrypted yet, goes on until the process ends, or until `TIMEOUT`.
-    """
-    for client in tuple(_running):
-        client.cut()
-
-
 class _CutOff:
     """
     A client of smtplib's whose connection ends after `LONGEST_SENDING`, whatever it waits for.
@@ -84,12 +80,14 @@ class _CutOff:
 
     sock: socket.socket | None
 
-    def __init__(self, *args: Any, **named: Any) -> None:
+    def __init__(self, connections: MailConnections, *args: Any, **named: Any) -> None:
         self.sock = None
+        self._cut = False
+        self._connections = connections
+        connections.add(self)
         self._timer = threading.Timer(LONGEST_SENDING, self.cut)
         self._timer.daemon = True
         self._timer.start()
-        _running.add(self)
         try:
             super().__init__(*args, **named)
         except BaseException:
@@ -105,19 +103,25 @@ class _CutOff:
 
     def _forget(self) -> None:
         self._timer.cancel()
-        _running.discard(self)
+        self._connections.discard(self)
 
     def cut(self) -> None:
         """
-        End the connection, whatever waits for it.
+        End the connection, whatever waits for it.  One that is not made yet, or not encrypted yet, has no socket that
+        could be shut down: `check` refuses it.
         """
+        self._cut = True
         if (connection := self.sock) is not None:
             # A thread that is blocked in a read gets end-of-file.
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
-
-_running: set[_CutOff] = set()
+    def check(self) -> None:
+        """
+        `ConnectionAbortedError` if the connection was to end while it was made.  From now on `cut` finds its socket.
+        """
+        if self._cut:
+            raise ConnectionAbortedError("The connection was ended while it was made.")
 
 
 class _Smtp(_CutOff, smtplib.SMTP):
@@ -128,16 +132,20 @@ class _SmtpOverTls(_CutOff, smtplib.SMTP_SSL):
     pass
 
 
-def _connected(server: MailServer) -> smtplib.SMTP:
+def _connected(server: MailServer, connections: MailConnections) -> smtplib.SMTP:
+    client: _Smtp | _SmtpOverTls
     if server.tls:
-        return _SmtpOverTls(server.host, server.port, timeout=TIMEOUT, context=ssl.create_default_context())
-    client = _Smtp(server.host, server.port, timeout=TIMEOUT)
-    if server.starttls:
-        try:
+        context = ssl.create_default_context()
+        client = _SmtpOverTls(connections, server.host, server.port, timeout=TIMEOUT, context=context)
+    else:
+        client = _Smtp(connections, server.host, server.port, timeout=TIMEOUT)
+    try:
+        if server.starttls and not server.tls:
             client.starttls(context=ssl.create_default_context())
-        except BaseException:
-            client.close()
-            raise
+        client.check()
+    except BaseException:
+        client.close()
+        raise
     return client
 
 
