@@ -83,7 +83,8 @@ PRESENTATION: Mapping[str, Mapping[str, str]] = {
         "tag text": "the filter in the address",
     },
     "force.html": {
-        "field groups is_first more problems sentence value wrong": "of a form that somebody has filled in",
+        "chosen field groups is_first is_multiple more problems says_none sentence text value wrong": "of a form that "
+        "somebody has filled in",
     },
     "frame.html": {"label permits": _PERSON},
     "log.html": {
