@@ -64,7 +64,7 @@ FIELDS = {
     "one": ("One", "b", "Which.", "a", "a"),
     "some": ("Some", "b", "", "a,c", ["a", "c"]),
     "open": ("Open", "", "", "a,x", ["a", "x"]),
-    "computed": ("Computed", "of-kinds", "", "of-all", "of-all"),
+    "computed": ("Computed", "", "", "of-all", "of-all"),
     "where": ("Where", "any", "", "bot1", None),
     "from": ("From", "", "", "", None),
     "file": ("File", "", "", "content", "content"),
