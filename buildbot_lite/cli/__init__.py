@@ -15,7 +15,8 @@ The command ``buildbot-lite``.
     changes     sendchange, changes
     backup      backup, restore
     slaves      pause, unpause, unpin, drain, lost
-    grants      grant, grants, revoke, rotate
+    grant       grant: a command for each right
+    grants      grants, revoke, rotate
     live        watch: live_documents (what is asked), live_views (what a screen shows of it), live_layout, live_screen,
                 live_keys, live_navigation, line_columns, coloured_tail
     package     package build: package_words, package_files, package_git, package_chain, package_target; job_following
@@ -23,15 +24,17 @@ The command ``buildbot-lite``.
     package_*   package_jobs (list, show, kill, …), package_fetch, package_rebuild, package_signing (sign, push),
                 package_shell (shell; shell_terminal is its terminal)
 
-    arguments   parameter types: numbers of builds, properties, times; build_names: BUILDER/NUMBER
-    connection  questions to a running master, over its admin FURL
+    farm_command  commands that ask a master: where its FURL is, and which word is DIR
+    arguments   parameter types: numbers of builds, requests, properties; build_names: BUILDER/NUMBER
+    quantities  parameter types: durations, sizes, times
+    connection  questions to a running master, over the link of a FURL
     command_lines  the commands that people are told to run next
     connecting  waiting until a slave that was started is connected
     resuming    following over restarts of the master
     processes   finding, signalling and starting the process of a directory
     starting    waiting until it works; stopping: until it has ended
     download    files that arrive whole or not at all
-    output      standard output and standard error
+    output      standard output and standard error; output_writer: the thread that writes followed output
     tables      the master's documents as tables; build_tables: those of builds; job_tables: of jobs of packages
     layout      how a table fits a terminal; two_lines: rows of two lines; cells: single values
 

@@ -1,22 +1,16 @@
 """
-Parameter types of several commands: builds and requests, properties, times.
+Parameter types of several commands: builds, requests, properties.
 """
 
-import os
-import re
 import sys
-import time
 from contextlib import nullcontext
-from datetime import datetime
 
 import click
 from attrs import frozen
 
 from ..model.input_kinds import LARGEST_TEXT
-from .build_names import BuildName, separated
-from .connection import FarmCommand, MasterLink
-
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+from .build_names import BuildName
+from .connection import MasterLink
 
 
 class _Number(click.ParamType[int]):
@@ -97,45 +91,6 @@ MOST = 1 << 62
 NUMBER = _Number()
 REQUEST = _Request()
 PAIR = _Pair()
-
-
-class BuildCommand(FarmCommand):
-    """
-    A command about one build, which accepts BUILDER/NUMBER, as lists show it, for BUILDER NUMBER.
-    """
-
-    def named(self, words: list[str]) -> list[str]:
-        return separated(words)
-
-    def _begins_with_dir(self, words: list[str]) -> bool:
-        if super()._begins_with_dir(words):
-            return True
-        if len(words) < 2 or BuildName.read(words[1]) is None:
-            return False
-        # BUILDER/NUMBER is two arguments in one word; after a build, it is a step or a path that looks like one.
-        return BuildName.read(words[0]) is None or os.path.isdir(words[0])
-
-
-class _Since(click.ParamType[float]):
-    """
-    A time in the past: an age like 90m, or a date, or a date and a time of day.
-    """
-
-    name = "time"
-
-    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        ago = re.fullmatch(r"([0-9]{1,9})([smhdw])", value)
-        if ago is not None:
-            return time.time() - int(ago[1]) * UNITS[ago[2]]
-        try:
-            return datetime.fromisoformat(value).timestamp()
-        except (ValueError, OverflowError, OSError):
-            self.fail(f"{value!r:.100} is no time: 90m, 12h, 7d, or 2026-11-22, or '2026-11-22 14:30'.", param, ctx)
-
-
-SINCE = _Since()
 
 
 def text_of(path: str) -> str:

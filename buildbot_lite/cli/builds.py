@@ -12,23 +12,13 @@ from .arguments import (
     PAIR,
     REQUEST,
     AskedRequest,
-    BuildCommand,
     text_of,
 )
 from .commands import Commands
-from .connection import (
-    FarmClient,
-    FarmCommand,
-    MasterLink,
-)
+from .connection import MasterLink
 from .download import DownloadedFile
-from .output import (
-    Document,
-    note,
-    show,
-    tell,
-)
-from .show import json_option
+from .farm_command import BuildCommand, FarmClient, FarmCommand
+from .output import Document, json_option, note, show, tell
 
 commands = Commands()
 

@@ -1,5 +1,5 @@
 """
-Single values in tables, as people read them.
+Single values in tables and sentences, as people read them.
 
 Control characters in texts of slaves and submitters are replaced, so that a terminal does not interpret them.
 """
@@ -30,6 +30,22 @@ _STYLES = {
     "RETRY": "cyan",
     "CANCELLED": "dim",
 }
+
+WEBHOOKS = "webhooks"
+"""The name of a grant for webhooks, as in `control.webhooks`, which only the master's packages can import."""
+_PURPOSES = {
+    "slave": "slave",
+    "submit": "submit to",
+    "change": "changes of",
+    "jobs": "jobs of",
+    "shell": "shells in roots of",
+    "watch": "watch",
+    "control": "control",
+    "sign": "sign packages of",
+    "push": "publish packages of",
+    "admin": "administer",
+}
+"""By verb of a grant: what its string is for, before the name of the object."""
 
 
 @frozen
@@ -114,3 +130,13 @@ def duration(start: float | None, end: float | None) -> str:
         return f"{minutes} min {rest} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+
+
+def grant_purpose(grant: Mapping[str, Any]) -> str:
+    """
+    What the string of *grant*, the master's document about it, is for.
+    """
+    label = f", {grant['label']!r}" if grant["label"] else ""
+    if (grant["verb"], grant["name"]) == ("change", WEBHOOKS):
+        return f"{WEBHOOKS}{label}"
+    return f"{_PURPOSES[grant['verb']]} {grant['name']}{label}"

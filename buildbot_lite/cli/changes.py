@@ -4,42 +4,22 @@ Report a change; list the newest ones.
 
 import sys
 from contextlib import nullcontext
-from datetime import datetime
 from typing import Any
 
 import click
 
 from .arguments import NUMBER, PAIR
 from .commands import Commands
-from .connection import FarmClient, FarmCommand, MasterLink
-from .output import note, show, tell
-from .show import json_option
+from .connection import MasterLink
+from .farm_command import FarmClient, FarmCommand
+from .output import json_option, note, show, tell
+from .quantities import WHEN
 
 commands = Commands()
 
 MOST = 1000
 _LARGEST_FILE = 1 << 20
 """Bytes that are read of a log message or a revision; the master takes less."""
-
-
-class _When(click.ParamType[float]):
-    """
-    A time as seconds since 1970, or a date, or a date and a time of day.
-    """
-
-    name = "time"
-
-    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        try:
-            if value.replace(".", "", 1).isdecimal():
-                return float(value)
-            return datetime.fromisoformat(value).timestamp()
-        except (ValueError, OverflowError, OSError):
-            self.fail(
-                f"{value!r:.100} is no time: seconds since 1970, or 2026-11-22, or '2026-11-22 14:30'.", param, ctx
-            )
 
 
 @commands.command(cls=FarmCommand, short_help="Tell the farm about a change.")
@@ -63,7 +43,7 @@ class _When(click.ParamType[float]):
     metavar="NAME=VALUE",
     help="A property of the change; may be repeated.",
 )
-@click.option("-w", "--when", type=_When(), metavar="TIME", help="When it happened: a date, or seconds since 1970.")
+@click.option("-w", "--when", type=WHEN, help="When it happened: a date, or seconds since 1970.")
 @click.option("-l", "--revlink", metavar="URL", help="A page about the revision.")
 @click.option("-e", "--encoding", default="utf-8", show_default=True, help="The character set of --logfile.")
 def sendchange(

@@ -11,21 +11,12 @@ from ..model.display import printable
 from .arguments import (
     NUMBER,
     PAIR,
-    SINCE,
-    BuildCommand,
 )
 from .commands import Commands
-from .connection import (
-    FarmClient,
-    FarmCommand,
-    MasterLink,
-)
-from .output import (
-    Document,
-    note,
-    show,
-)
-from .show import json_option
+from .connection import MasterLink
+from .farm_command import BuildCommand, FarmClient, FarmCommand
+from .output import Document, json_option, note, show
+from .quantities import SINCE
 
 commands = Commands()
 
@@ -51,7 +42,7 @@ BAD = ["FAILURE", "EXCEPTION"]
     help="Only with that result, or running; may be repeated.",
 )
 @click.option("--slave", metavar="NAME", help="Only on that slave.")
-@click.option("--since", type=SINCE, metavar="TIME", help="Only those that began since then: 90m, 12h, 7d, 2026-11-22.")
+@click.option("--since", type=SINCE, help="Only those that began since then: 90m, 12h, 7d, 2026-11-22.")
 @click.option(
     "-p",
     "--property",

@@ -2,7 +2,6 @@
 Check and apply configurations; start and stop masters, slaves and web processes.
 """
 
-import math
 import os
 from collections.abc import Callable
 from functools import partial
@@ -12,27 +11,19 @@ import click
 from ..errors import BuildbotLiteError, ConfigError, NotRunningError, sentence
 from . import processes
 from .commands import Commands, directory_argument
-from .connection import FarmClient, FarmCommand
+from .farm_command import FarmClient, FarmCommand
 from .output import note, tell
 from .processes import Kind
+from .quantities import SECONDS
 from .starting import start_unless_running
 from .stopping import left_running, stop_running
 
 commands = Commands()
 
 
-def _checked_patience(ctx: click.Context, param: click.Parameter, seconds: float) -> float:
-    # What is no number is in every range.
-    if math.isnan(seconds):
-        raise click.BadParameter(f"{seconds} is not a number.", ctx, param)
-    return seconds
-
-
 patience_option = click.option(
     "--patience",
-    type=click.FloatRange(1, 1_000_000),
-    callback=_checked_patience,
-    metavar="SECONDS",
+    type=SECONDS,
     default=60.0,
     show_default=True,
     help="How long to wait for the process.",

@@ -24,9 +24,10 @@ from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
 from ..errors import LinkLostError, NotFoundError, RefusedError
-from .arguments import NUMBER, BuildCommand
+from .arguments import NUMBER
 from .commands import Commands, need_master_packages
-from .connection import FarmClient, MasterLink
+from .connection import MasterLink
+from .farm_command import BuildCommand, FarmClient
 from .live_documents import CountedChanges, Documents, Watched, WatchedBuild, WatchedBuilder, WatchedFarm
 from .output import OUT, hung_up
 

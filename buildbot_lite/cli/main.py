@@ -28,6 +28,7 @@ from . import (
     builds,
     changes,
     create,
+    grant,
     grants,
     history,
     lifecycle,
@@ -39,7 +40,7 @@ from . import (
     watching,
 )
 from .commands import DIRECTORY, MASTER_PACKAGES, Program
-from .connection import FarmCommand
+from .farm_command import FarmCommand
 from .output import LONGEST_SENTENCE
 
 USAGE = 64
@@ -95,7 +96,7 @@ for _heading, *_groups in (
     ("Packages", package.commands),
     ("Changes", changes.commands),
     ("Slaves", slaves.commands),
-    ("Strings", grants.commands),
+    ("Strings", grant.commands, grants.commands),
     ("Backups", backup.commands),
 ):
     for _group in _groups:

@@ -14,7 +14,8 @@ from ..errors import InputError
 from ..model.display import printable
 from . import package_jobs
 from .commands import Commands
-from .connection import FarmClient, FarmCommand, MasterLink
+from .connection import MasterLink
+from .farm_command import FarmClient, FarmCommand
 from .output import note
 from .package_chain import built_in_order, check_chain
 from .package_fetch import fetch

@@ -8,8 +8,9 @@ import click
 
 from ..errors import NotFoundError
 from .command_lines import command_here
-from .connection import FarmClient, MasterLink
+from .connection import MasterLink
 from .download import DownloadedFile
+from .farm_command import FarmClient
 from .output import note, show
 from .package_jobs import JobCommand
 from .package_words import JobNumber

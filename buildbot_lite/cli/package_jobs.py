@@ -8,10 +8,10 @@ import click
 
 from ..model.suggestions import there_is_no
 from .commands import Commands
-from .connection import FarmClient, FarmCommand, MasterLink
-from .output import note, show, tell
+from .connection import MasterLink
+from .farm_command import FarmClient, FarmCommand
+from .output import json_option, note, show, tell
 from .package_words import JobNumber
-from .show import json_option
 
 commands = Commands()
 """Those below ``package``."""

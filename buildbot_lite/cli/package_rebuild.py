@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
-from .connection import FarmClient, MasterLink
+from .connection import MasterLink
+from .farm_command import FarmClient
 from .job_following import job_follower
-from .output import note, show, tell
+from .output import json_option, note, show, tell
 from .package_jobs import JobCommand
 from .package_words import JobNumber
-from .show import json_option
 
 MOST_TOLD = 10
 """Packages of one architecture for which a command is told."""

@@ -17,7 +17,8 @@ from attrs import asdict
 from ..errors import InputError, LinkLostError
 from ..packages.building.kept_roots import entering, kept_name
 from .build_names import separated
-from .connection import FarmClient, MasterLink
+from .connection import MasterLink
+from .farm_command import FarmClient
 from .output import Document, note
 from .package_jobs import JobCommand
 from .shell_terminal import LocalTerminal, RawMode, is_interactive, terminal_size

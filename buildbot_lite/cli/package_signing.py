@@ -23,7 +23,8 @@ from ..packages.keys.wanted_file import WantedFile
 from ..packages.signer.gnupg import Gnupg
 from ..packages.signer.offered import OfferedFile, OfferedJob, Offers
 from ..packages.signer.signer import Signer, SigningSummary
-from .connection import FarmClient, FarmCommand, MasterLink
+from .connection import MasterLink
+from .farm_command import FarmClient, FarmCommand
 from .output import Document, note, show, tell
 from .package_words import JobNumber
 

@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from ..errors import BuildbotLiteError, NotFoundError, WrongVerbError
 from ..model.suggestions import there_is_no
-from .connection import FarmClient, MasterLink
+from .connection import MasterLink
+from .farm_command import FarmClient
 from .submitted import submit_furl
 
 T = TypeVar("T")

@@ -22,12 +22,7 @@ from typing import TypeVar
 from twisted.internet.defer import Deferred
 
 from ..errors import LinkLostError, NoAnswerError
-from .output import (
-    OUT,
-    Document,
-    TakeChunk,
-    note,
-)
+from .output import OUT, Document, TakeChunk, note
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 10.0

@@ -7,12 +7,11 @@ from typing import Any
 import click
 
 from .commands import Commands
-from .connection import FarmClient, FarmCommand, MasterLink
-from .output import show
+from .connection import MasterLink
+from .farm_command import FarmClient, FarmCommand
+from .output import json_option, show
 
 commands = Commands()
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, in a stable form, instead of a table.")
 
 
 @commands.command(cls=FarmCommand)

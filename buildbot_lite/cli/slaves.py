@@ -5,7 +5,7 @@ Commands about slaves: pause, unpause, unpin, drain, lost.
 import click
 
 from .commands import Commands
-from .connection import FarmClient, FarmCommand
+from .farm_command import FarmClient, FarmCommand
 from .output import note, tell
 
 commands = Commands()

@@ -10,7 +10,8 @@ from ..model.display import printable
 from ..slave import connection_state
 from . import processes
 from .connecting import wait_until_connected
-from .connection import FarmClient, MasterLink, connect
+from .connection import MasterLink, connect
+from .farm_command import FarmClient
 from .output import note, tell
 from .processes import Kind
 

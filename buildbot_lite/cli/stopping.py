@@ -12,7 +12,8 @@ from ..model.lease import keeper_deadline
 from ..storage.lock import is_locked
 from . import processes
 from .cells import duration
-from .connection import FarmClient, connect
+from .connection import connect
+from .farm_command import FarmClient
 from .output import ProgressLine, note
 from .processes import Kind, Process
 

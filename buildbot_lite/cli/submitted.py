@@ -16,7 +16,8 @@ from ..errors import NotFoundError
 from ..model.display import printable
 from ..model.suggestions import nearest
 from .commands import HERE
-from .connection import FarmClient, MasterLink
+from .connection import MasterLink
+from .farm_command import FarmClient
 from .output import note, on_a_terminal
 from .processes import is_there, need_a_master, strings_in
 from .side_by_side import LaneOutput, LiveLanes, PlainLane

@@ -16,7 +16,8 @@ from typing import Any
 import click
 
 from .commands import Commands
-from .connection import FarmClient, FarmCommand, MasterLink
+from .connection import MasterLink
+from .farm_command import FarmClient, FarmCommand
 from .output import note
 from .submitted import ADVICE, SubmittedRequest, follow_all, submit_furl, told_requests
 from .working_tree import WorkingPatch, working_patch

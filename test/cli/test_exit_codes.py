@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from buildbot_lite.cli.connection import FarmCommand
+from buildbot_lite.cli.farm_command import FarmCommand
 from buildbot_lite.cli.main import (
     CUT_OFF,
     FAILED,

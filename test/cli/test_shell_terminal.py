@@ -26,7 +26,7 @@ PROGRAM = """
 import sys
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import react
-from buildbot_lite.cli.output import OutputWriter
+from buildbot_lite.cli.output_writer import OutputWriter
 from buildbot_lite.cli.shell_terminal import LocalTerminal, RawMode, is_interactive
 
 class Link:
