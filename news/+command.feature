@@ -1,1 +1,1 @@
-``buildbot-lite`` makes masters and slaves, stops and restarts them, checks and applies ``master.cfg``, and shows status, queue, builds, logs and artifacts.
+**The command** ``buildbot-lite`` makes, starts and stops masters and slaves, and shows and controls a farm from any machine, with tables for people and ``--json`` for programs. ``watch`` is the farm in a terminal, live. ``follow`` goes on over restarts of the master. Wrong words are answered with the word that was probably meant; exit codes tell a failed build from a failed request.

@@ -1,1 +1,1 @@
-Secrets also come out of the environment (``secrets.SecretInEnvironment``) and out of ``pass`` (``secrets.SecretInPass``), and are masked in base64 and percent-encoding too.
+**Secrets** come from files, the environment or ``pass``, reach commands as environment variables or files, and are masked in logs, also where a program wrote them in another spelling (docs/security.md lists the forms).

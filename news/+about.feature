@@ -1,1 +1,0 @@
-The page *About* tells versions, how far the records go back, licences, and the addresses for programs.

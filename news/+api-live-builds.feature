@@ -1,1 +1,0 @@
-The API tells of builds that run when they are expected to end and what they wait for, of builders how long the good ones of their newest 20 builds took (`takes`), and in `/api/v1/kept` which builds retention must keep; jobs of packages can be filtered by `name`.

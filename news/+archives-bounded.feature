@@ -1,1 +1,0 @@
-Archives are unpacked, and directories packed and removed, by a process of its own with bounds of memory, bytes, members and time (`maxsize`, `maxMembers`, `maxTime` of the step `Unpack`; `maxTime` of `DirectoryUpload` and `RemoveDirectory`), which `cancel` ends at once.

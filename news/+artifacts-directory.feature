@@ -1,1 +1,0 @@
-The property `artifactsdir` is the directory of a build's artifacts on the master; `checkconfig` remarks on a `MasterShellCommand` that names an upload without it. Absolute paths on a slave are refused with what to do instead, and so are those that begin with `~/`.

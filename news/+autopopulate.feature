@@ -1,1 +1,0 @@
-Parameters of a `ForceScheduler` take `autopopulate`, and `util.enforceChosenWorker` is accepted as `canStartBuild`.

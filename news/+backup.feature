@@ -1,1 +1,0 @@
-``buildbot-lite backup FILE`` makes a consistent backup of a farm while its master runs, and ``buildbot-lite restore FILE DIR`` verifies it and makes a master of it.  Slaves attach to the restored master with the strings that they have, and refuse the former one; strings that were revoked or used up after the backup stay void.

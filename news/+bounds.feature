@@ -1,0 +1,1 @@
+**Everything is bounded:** what strangers, slaves, submitters, visitors, repositories and your own code in ``master.cfg`` can make the farm spend. ``slave.tac`` says what no master can change: the user, the directories and a wrapper for every command.

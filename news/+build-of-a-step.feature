@@ -1,1 +1,0 @@
-Your own steps can ask their build for `allChanges()`, `getAllSourceStamps()`, `getSourceStamp()` and `results`.

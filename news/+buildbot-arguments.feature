@@ -1,1 +1,0 @@
-Steps take more of Buildbot's arguments: `url` of uploads, `want_stdout`, `interruptSignal=15`, `SetProperty(command=…)`.

@@ -1,1 +1,0 @@
-Builds have the properties ``builddir``, ``workdir`` and ``basedir``, as in Buildbot; ``checkconfig`` remarks on a property that nothing can set, and refuses step classes with methods that are never called (``start``, ``createSummary``).

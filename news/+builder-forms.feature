@@ -1,1 +1,0 @@
-Builders may be dictionaries, and take `slavename`, `workername`, `workernames`, `builddir`, `slavebuilddir`, `workerbuilddir`, `category` and `defaultProperties`; `c['properties']` are those of all builds; sets are taken where lists are.

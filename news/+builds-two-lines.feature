@@ -1,1 +1,0 @@
-On a narrow terminal `buildbot-lite builds` shows each build on two lines.

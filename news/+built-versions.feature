@@ -1,1 +1,0 @@
-Results of source RPMs are under the version that was built (`1.0-1.f4`), not the submitted one (`1.0-1.fc40`); lists, pages, mails and the API tell it, and architectures that build different versions fail the job.

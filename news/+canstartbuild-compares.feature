@@ -1,1 +1,0 @@
-The builder, slave and request that `canStartBuild` gets now have the attributes that `nextBuild` and `nextSlave` get. Builder and slave equal the `BuilderConfig` and the `BuildSlave` of master.cfg, but are not the same objects: a function that compares with `is` must compare with `==`.

@@ -1,1 +1,0 @@
-`buildbot-lite package build TARGET a.dsc b.dsc c.dsc` builds a chain: each package begins when the one before it is in the target's repository for builds, and has it in its root. `--after JOB` continues one.

@@ -1,1 +1,0 @@
-Changes to sources: ``c['change_source']`` with ``GitPoller``, ``HgPoller``, ``SVNPoller``, and ``ChangeSource`` and ``PollingChangeSource`` to subclass.  Nothing is missed over restarts, reconfigurations and force-pushes, and ``status`` says why a repository cannot be polled and when that is tried again.

@@ -1,1 +1,0 @@
-``buildbot-lite grant change`` hands out a string to say what changed in one repository: a git hook of one line pipes into stock ``flappclient``.  ``sendchange`` tells the farm about a change by hand, and ``changes`` lists the newest with the builds that they caused.

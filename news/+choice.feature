@@ -1,1 +1,0 @@
-`c['prioritizeBuilders']`, `BuilderConfig(nextBuild=, nextSlave=, requires=)` and `collapseRequests` (`mergeRequests`) choose the next build and its slave; requests for the same sources are collapsed into the newest, except those that a user made.

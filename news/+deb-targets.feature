@@ -1,1 +1,0 @@
-`c["targets"] = [DebTarget("bookworm", arches=["amd64", "i386", "all"], root=Overlay("bookworm"))]`: source packages of Debian, submitted with `flappclient`, are checked and built for the architectures that apply, in clean roots that an ordinary user can make.

@@ -1,1 +1,0 @@
-``make demo``: a master, two slaves and a real job on your machine, in one command.

@@ -1,1 +1,0 @@
-``/api/v1/builds/BUILDER/NUMBER/details`` has what the page of a build shows beside the build: its neighbours, the last good and the first bad one, the same changes elsewhere, commands and remarks; ``/api/v1/builders/BUILDER/forms`` the parameters with which it can be forced.

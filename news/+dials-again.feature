@@ -1,1 +1,0 @@
-A slave attaches, and the `buildbot-lite` command is answered, also during a flood of connections from their own address: both send a token by which they skip the handshake queue. A slave that cannot reach its master tries more often at first.

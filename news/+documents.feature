@@ -1,0 +1,1 @@
+**To begin with:** ``make demo`` is a farm with a real build in one command; ``make demo-packages`` builds, signs and installs packages. The commands of the README and of docs/own-project.md, and the whole farms in docs/examples, are run by the tests as they are written.

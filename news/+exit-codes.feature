@@ -1,1 +1,0 @@
-Exit codes of ``buildbot-lite``: 0, 1, 2 and 4 are a build's, as with ``flappclient``; its own are 64 (wrong usage), 69 (no answer from the master) and 70 (anything else), for all commands.  Until now all of these were 1.

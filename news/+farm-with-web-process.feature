@@ -1,1 +1,0 @@
-`create-master` also makes `web/`, the directory of the farm's web process, which needs no string of yours. `buildbot-lite start`, `stop` and `restart` of a farm act on both processes, and `start` names the address of the pages. For an older farm: `buildbot-lite create-web farm/web`.

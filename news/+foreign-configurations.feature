@@ -1,1 +1,0 @@
-``checkconfig`` loads a master.cfg of Buildbot's to its end and lists all obstacles at once, each with line and remedy; Buildbot's import paths, ``c['workers']``, ``c['protocols']`` and ``worker.Worker`` work as they are, and words that change nothing (``titleURL``, horizons, ``util.Authz`` and many more, see ``docs/buildbot.md``) are taken with a remark.

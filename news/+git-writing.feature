@@ -1,1 +1,0 @@
-The steps `GitCommit`, `GitTag` and `GitPush` write to git repositories.

@@ -1,1 +1,0 @@
-While the disk is full, or a program that makes the index of a repository fails, the master tries again after pauses that grow to 15 minutes, with one job of the target at a time; `package targets` and the target's page say why its jobs are stuck, and when the next attempt is.

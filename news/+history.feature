@@ -1,1 +1,0 @@
-``buildbot-lite builds`` takes ``--branch --result --slave --since --property --before`` and shows branch, revision, who asked and why; with a number, one build in detail with how long its steps took.  ``log BUILDER`` is of the newest build, ``last-good BUILDER`` names the newest good one, and ``rebuild BUILDER NUMBER`` asks for the same again.

@@ -1,1 +1,0 @@
-Strings with limits: ``buildbot-lite grant`` hands out rights to submit (so often, until then, so many an hour, so large, so many waiting), to watch, to control and to administer; ``grants`` lists them, ``revoke`` takes them back at once, ``rotate`` replaces those of slaves, submissions and the admin. ``lost`` and ``drain`` are for slaves that go.

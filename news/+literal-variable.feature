@@ -1,1 +1,0 @@
-In ``env``, ``$${NAME}`` is the text ``${NAME}``, which is otherwise replaced by the slave's own value.

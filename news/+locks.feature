@@ -1,1 +1,0 @@
-`util.MasterLock` and `util.SlaveLock` (`WorkerLock`): builds, steps and slaves take `locks=[lock.access("counting" | "exclusive", count=1)]`.  They are fair, are held across restarts of the master, and `queue`, `builds` and logs say whose a lock is.

@@ -1,1 +1,0 @@
-`buildbot-lite log` into a pipe needs a seventh less processor time.

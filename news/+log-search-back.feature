@@ -1,1 +1,0 @@
-The search in a log goes back, too: `Previous` and `p` lead to the line before in any log, however many lines were found, and the list of what was found can begin at the end. Of a log whose file is shorter than it was, the search says that the rest cannot be read.

@@ -1,1 +1,0 @@
-`buildbot-lite log` and `follow`, `artifacts fetch` and clients that watch get long logs many times as quickly, and fifty followers of one log cost little more than one. While a long log is written as quickly as the disk takes it, the build comes first and those who watch get the rest afterwards.

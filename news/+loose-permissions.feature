@@ -1,1 +1,0 @@
-A master refuses to start when others may read its strings or records (`private/`, `furls/`, `buildslave.furls`, `submit.furls`, the database), as it did for `private/tub.pem`; the sentence has the `chmod` in it.

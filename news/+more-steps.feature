@@ -1,1 +1,0 @@
-New steps: `ShellSequence`, `SetPropertiesFromEnv`, `CMake`, `Trial`, `Sphinx`, `PyFlakes`, `PyLint`, `MultipleFileUpload`, `JSONStringDownload`, `JSONPropertiesDownload`, `FileExists`, `CopyDirectory`, `Assert`, `LogRenderable`, `RemovePYCs` and `TreeSize`.

@@ -1,1 +1,0 @@
-`cancel`, `grant watch` and `package shell --slave` take a build as lists and pages name it, `hello/7`. A request that waits for a build of the same builder says which word of its `BuilderConfig` permits several.

@@ -1,1 +1,0 @@
-The builds of a package have the property `package_job` with the number of their job, and the remark about a kept root has the whole command that enters it. A build that `buildbot-lite rebuild BUILDER/NUMBER` makes belongs to no job, and has no such property.

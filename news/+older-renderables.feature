@@ -1,1 +1,0 @@
-`util.WithProperties`, `Transform`, `FlattenList`, `Properties`, `IRenderable` and `IProperties` are here, `Interpolate` takes `%(worker:name)s`, and anything rendered can be compared: `doStepIf=util.Property("branch") == "main"`.

@@ -1,1 +1,0 @@
-`steps.FileDownload(mastersrc=util.Artifact(name, builder=…, build="last good"), …)` takes an artifact of another build as input: of its last good build, of a numbered one, or, with `build="trigger"`, of the build that triggered this one.

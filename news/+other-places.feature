@@ -1,1 +1,0 @@
-``FileUpload``, ``DirectoryUpload`` and ``MultipleFileUpload`` take a ``masterdest`` that is absolute or begins with ``~/`` or ``../``: the file stays an artifact, and a copy goes there. ``MasterShellCommand`` works in such a directory, and ``FileDownload`` sends files from there. Paths on slaves may begin with ``../``, and the ``workdir`` of a command may be any directory.

@@ -1,1 +1,0 @@
-Your own steps that were written for Buildbot work in both styles: `ShellMixin`, `CommandMixin`, log observers, `addLog`, `evaluateCommand`, `getResultSummary`, `build.addStepsAfterCurrentStep` and more.

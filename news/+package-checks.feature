@@ -1,1 +1,0 @@
-`steps.DebLintian` and `steps.RpmLint` check packages, with Buildbot's arguments.

@@ -1,1 +1,0 @@
-Each submitted package is a job with a number and a state for each architecture, which survives restarts; its packages and logs are kept under `packages/TARGET/NAME/VERSION/ARCHITECTURE` in the master's directory.

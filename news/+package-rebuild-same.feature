@@ -1,1 +1,0 @@
-`package rebuild --compare` builds again with the packages, and their versions, that the first build had; where one cannot be had, the packages cannot be compared, and are not called different. Jobs say the sentence of the step that failed.

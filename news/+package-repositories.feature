@@ -1,1 +1,0 @@
-A target with `repository="repos/bookworm"` has two repositories, for its next builds and for users, from which `apt` and `dnf` install. Clients never see half of a change, and those in the middle of a download get all files of the old one.

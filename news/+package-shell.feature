@@ -1,1 +1,0 @@
-`buildbot-lite package shell JOB ARCH` enters the root of a failed build from the maintainer's own machine, over the slave's connection, with a string that `buildbot-lite grant shell TARGET` makes; the slave's owner permits it by `shells=True` in `slave.tac`.

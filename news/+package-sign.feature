@@ -1,1 +1,0 @@
-Packages are signed on the signer's machine, with their own gpg: `buildbot-lite package sign --all --key KEY --furlfile FILE` fetches headers and indexes, a few kilobytes, and sends the signatures back; `buildbot-lite package push` publishes what is signed. The master has the public key only, and checks each signature with it.

@@ -1,1 +1,0 @@
-`buildbot-lite package list`, `show`, `kill`, `requeue` and `finish` are about jobs of packages, `targets`, `pause` and `unpause` about their targets; the string of a target shows and kills the jobs that were submitted with it, one made by `grant jobs TARGET` all of that target.

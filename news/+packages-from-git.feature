@@ -1,1 +1,0 @@
-A target with `sources="https://git.example.org/{name}.git"` takes the name of a package and a revision: `buildbot-lite package build TARGET hello --revision v2.10`. The source package is made in the target's root, examined like one that was submitted, and built.

@@ -1,0 +1,1 @@
+**Packages: signing and publishing.** ``package sign`` signs on the signer's machine, with their own gpg: a few kilobytes go over the link, and no secret key is on the master. ``package push`` publishes the signed packages in a repository for ``apt`` or ``dnf``, which the web process serves. Clients never see half of a change.

@@ -1,1 +1,0 @@
-The farm's page says first how many builders fail, and shows only those on a click. Ages of what runs, and the time that is left, count on in the browser, the waterfall's hours are the reader's, names are not broken within a word, builds of slaves are links, and the page of a build names the change at its head.

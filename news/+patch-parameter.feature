@@ -1,1 +1,0 @@
-`ForceScheduler` takes `util.PatchParameter` in a `CodebaseParameter`: `buildbot-lite force BUILDER --file patch.body=FILE` builds with a patch, at its `level` and `subdir`. `force --file NAME=PATH` gives any parameter the text of a file.

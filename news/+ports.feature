@@ -1,1 +1,0 @@
-``c['port']`` may be a list: ``reconfig`` adds and closes ports while the master runs, names the strings that were last used through a port that is closed, and is refused whole when a port cannot be bound. A ``restart`` with a busy or forbidden port does not stop the running master.

@@ -1,1 +1,0 @@
-Steps take their first arguments without a name where Buildbot's do: ``StringDownload("text", workerdest="x")``.

@@ -1,1 +1,0 @@
-`package rebuild --compare` uses the farm's repository in the state that the first build saw, for a day after the last build that used it; packages that have left the repository since can be installed again.

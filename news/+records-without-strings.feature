@@ -1,1 +1,0 @@
-A copy of the records is not the farm: strings and texts of configurations are no longer in the database. It moves from `private/` to `records/` when the master first starts; strings that were handed out go on working. Backup scripts that name `private/farm.sqlite` have to be changed (see docs/deployment.md).

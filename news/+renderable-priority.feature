@@ -1,1 +1,0 @@
-The ``priority`` of a scheduler may be rendered, in the same way as its ``builderNames``.

@@ -1,1 +1,0 @@
-Targets of packages take `sign="manual"`, `"auto"` or `None`, `sign_key=` with the public key, and `repo_script=`, a program that runs after the public repository has changed. `buildbot-lite grant sign TARGET` and `grant push TARGET` make strings to sign and to publish; `package sign --watch` signs by rules without people.

@@ -1,1 +1,0 @@
-`c["services"]` takes reporters: `MailNotifier`, `GitHubStatusPush`, `GitLabStatusPush`, `GiteaStatusPush`, `HttpStatusPush`. Messages wait in the database until they are sent.

@@ -1,1 +1,0 @@
-`requires={"arch": "arm64"}` of a builder looks at the machines of slaves that have no property `arch`; a slave's property may be a list.  (Until now, such a builder had only slaves with that property.)

@@ -1,1 +1,0 @@
-A target has `roots_from=` ("build", "public" or None), which decides from which of its repositories builds install packages, and `replaces=`, the packages of the farm that win over the distribution's in roots.

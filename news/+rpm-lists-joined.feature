@@ -1,1 +1,0 @@
-Publishing one more RPM package costs less than half of a full `createrepo_c` with 10,000 packages stored: what is known of the others is copied. The first publishing after the upgrade reads all packages once.

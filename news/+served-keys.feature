@@ -1,1 +1,0 @@
-The web process serves the public key of a signed target beside its repository (`/repositories/TARGET/key.asc` and `key.gpg`), and the target's page shows its fingerprint and the lines for a `.sources` or `.repo` file.

@@ -1,1 +1,0 @@
-Holders of a string to control the farm cancel, rebuild and keep builds, and pause and drain slaves, on the pages: in a browser with a one-time code, in programs with the string as a bearer token. `c['www']['private'] = True` makes reading need a string, too.

@@ -1,1 +1,0 @@
-`package sign` shows what it is about before it signs: the packages of Debian with sizes and digests, the file that was submitted, and of which source an RPM package was built. `package sign --all --json` shows it for programs, and signs nothing.

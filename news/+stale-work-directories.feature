@@ -1,1 +1,0 @@
-A slave with less free space than its `minspace` now removes work directories of builders that it no longer serves, the oldest first, and takes builds again as soon as there is enough.  `buildbot-lite slaves` says when a slave has too little, and what it removed.

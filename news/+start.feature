@@ -1,1 +1,0 @@
-``buildbot-lite start DIR``; ``log`` and ``artifacts`` take a build as lists name it, ``hello/1``.

@@ -1,1 +1,0 @@
-Steps of your own declare each argument once: ``delay = util.argument(util.checks.seconds, default=5)``.  The tables of 0.1.0 still work.  As in Buildbot, ``description``, ``descriptionDone``, ``descriptionSuffix``, ``doStepIf``, ``hideStepIf`` and ``onLost`` as attributes of a step class now take effect; 0.1.0 ignored them.

@@ -1,1 +1,0 @@
-Peers that can reach the master's port and have no string cost it little: bytes are counted before TLS, incomplete handshakes are few, and all such peers together get at most a third of the master's time. ``make hostile`` measures that, and runs a million hostile inputs.

@@ -1,1 +1,0 @@
-A Submit scheduler with `stdin=` and `file=` takes both `run-command` and `upload-file`, and `stdin="file"` takes any bytes.

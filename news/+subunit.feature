@@ -1,1 +1,0 @@
-The step `SubunitShellCommand` counts the tests in a subunit stream.

@@ -1,0 +1,1 @@
+**Builds outlive failures.** A build goes on through lost connections, restarts and crashes of the slave and of the master; its log is byte for byte what the command wrote, and no command runs twice. What cannot go on is tried again, and says why.

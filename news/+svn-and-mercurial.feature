@@ -1,1 +1,0 @@
-The steps `SVN`, `Mercurial` and `GitLab` check out sources; passwords reach the program without being shown.

@@ -1,1 +1,0 @@
-``reconfig``, ``restart`` and ``checkconfig`` load master.cfg in a process of its own first, with bounds of time and memory: one that never ends or calls ``os._exit`` cannot stop the master. ``c['reconfigTimeout']`` is the time it has.

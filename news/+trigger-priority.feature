@@ -1,1 +1,0 @@
-`Trigger` takes `priority`, the priority of the requests that it makes.

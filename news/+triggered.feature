@@ -1,1 +1,0 @@
-Builds that a ``Trigger`` asks for are of the commit that their parent checked out, and get the patch or file that was submitted for it (``updateSourceStamp``, ``alwaysUseLatest``). Their parent says what became of each, with the end of the failed step's log; ``builds`` shows parents and children; ``cancel`` of a parent ends the builds that it waits for.

@@ -1,1 +1,0 @@
-`buildbot-lite try` builds the changes in a working tree (git, Mercurial, Subversion) before they are committed: it makes the patch, new files and local commits included, submits it with the revision that it applies to, and shows the builders side by side.

@@ -1,1 +1,0 @@
-Submitters take turns: among requests of the same priority, the next build is of the submitter (the string) whose last build started longest ago, so that thousands of submissions of one delay another's by one build for each slave at most.

@@ -1,0 +1,1 @@
+**Upkeep:** ``buildbot-lite backup`` and ``restore`` while the master runs; retention of logs, artifacts and builds by age and size; a farm whose disk is nearly full stops taking before it loses anything; units for systemd, a configuration for nginx.

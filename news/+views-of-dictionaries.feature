@@ -1,1 +1,0 @@
-Where a configuration gives a list, it may give a view of a dictionary or an iterator (`c['workers'] = workers.values()`, `map(…)`); more keys in `codebases` and a dictionary as `codebases` of a ForceScheduler, `c['changeHorizon'] = 0`, `Mercurial(mode="clobber")`, and code that asks with `hasattr` whether a word exists are taken as in Buildbot.

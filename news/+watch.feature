@@ -1,1 +1,0 @@
-`buildbot-lite watch [BUILDER [NUMBER]]` shows the farm, a builder, or a build with the end of its log in the terminal, live. The arrows lead through all rows, Enter from the farm to a builder, a build and the log of a step, and Backspace back; of logs, the colours are shown. `--furlfile -` reads the string of a command from standard input.

@@ -1,1 +1,0 @@
-`grant watch --web` makes the string of a web process that is not beside the master; `--label "web pages"` does not any more.

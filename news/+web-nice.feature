@@ -1,1 +1,0 @@
-The web process lowers its own priority (nice value 15 and the policy *batch*; `nice=` in web.tac), and its systemd unit has `CPUWeight=4`, so that pages that are asked for all the time hardly slow builds on the same machine.  See docs/deployment.md.

@@ -1,1 +1,0 @@
-Pages are shown to visitors who name the host of `c['buildbotURL']`, the loopback interface or an IP address, and to no others; `X-Forwarded-*` headers are believed of `c['www']['trusted_proxies']` only. All answers have a strict content security policy.

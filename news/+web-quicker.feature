@@ -1,1 +1,0 @@
-Pages and answers of the API about many builds, slaves or changes take a half to a fifth of the processor time. Lists of builds with a filter end their search as soon as the page is full; a page that is filtered by branch or property examines 4,000 builds instead of 10,000.

@@ -1,1 +1,0 @@
-The pages of a farm with very many builders and slaves show two hundred builders and two hundred and fifty slaves at a time, with links to the others. Many who look at the same page at once cost as much as one.

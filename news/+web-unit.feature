@@ -1,1 +1,0 @@
-`docs/systemd/buildbot-lite-web.service` is the unit of a farm's web process, which sees nothing of the farm but its records, logs and artifacts; docs/deployment.md has a tested configuration of nginx for the pages.

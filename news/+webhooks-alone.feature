@@ -1,1 +1,0 @@
-A `web.tac` that has `webhooks=`, and neither `watch=` nor `farm=`, goes on taking webhooks alone: an upgrade publishes no pages. All arguments of `application_for` but `webhooks` have to be given by name.

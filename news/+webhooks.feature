@@ -1,1 +1,0 @@
-Webhooks of GitHub, GitLab, Gitea (Forgejo) and Bitbucket are taken: `buildbot-lite create-web` makes a process that receives them, and `c['www']['change_hook_dialects']` has Buildbot's words. Each must prove its secret, which only the master has.
