@@ -422,7 +422,39 @@ class MockProgramTests(SynchronousTestCase):
             # The last process that could write to it is gone.
             self.assertEqual(inside.stdout.read(), b"")
         self.left("f4-x86_64-1")
-        self.assertEqual([call[-1] for call in self.asked()[-2:]], ["--shell", "--orphanskill"])
+        # Again, if mock had not ended by then.
+        asked = [call[-1] for call in self.asked()]
+        self.assertEqual(set(asked[asked.index("--shell") + 1 :]), {"--orphanskill"})
+
+    def test_killed_before_the_command(self) -> None:
+        """
+        Promise 9.4: when that process is killed while mock still starts, mock kills what it starts then, and only then
+        the root is free.
+        """
+        self.keep("f4-x86_64-1")
+        (self.directory / "work").symlink_to(".")
+        pid, asked, going = (self.directory / name for name in ("pid", "asked-once", "going"))
+        os.mkfifo(going)
+        self.plans("shell", 0, {})
+        (self.plan / "shell" / "does").write_text(
+            f"echo starting\nread -r go <{going}\necho $$ >{pid}\nexec perl -e 'sleep 60; print \"stayed\"'\n"
+        )
+        self.plans("orphanskill", 0, {})
+        # The first time, there is nothing to kill, and mock goes on.
+        (self.plan / "orphanskill" / "does").write_text(
+            f"if [ ! -e {asked} ]; then >{asked}; echo go >{going}; else kill -9 $(cat {pid}) || true; fi\n"
+        )
+        inside = subprocess.Popen(
+            entering(self.directory, "f4-x86_64-1"), stdout=subprocess.PIPE, env=self.environment, cwd=self.build
+        )
+        self.addCleanup(inside.wait, 60)
+        assert inside.stdout is not None
+        with inside.stdout:
+            self.assertIn(b"The root of a build that failed", inside.stdout.readline())
+            self.assertEqual(inside.stdout.readline(), b"starting\n")
+            inside.kill()
+            self.left("f4-x86_64-1")
+            self.assertEqual(inside.stdout.read(), b"")
 
     def left(self, name: str) -> None:
         """

@@ -196,8 +196,7 @@ enter_mock() { # ONE [COMMAND…]
     mkfifo "$1/entered"
     exec 8<>"$1/entered" 7<"$1/entered"
     rm "$1/entered"
-    setsid sh -c 'cat; exec timeout 60 mock --quiet --root="$1" --uniqueext="$2" --orphanskill' \
-        sh "$config" "$unique" <&7 >/dev/null 2>&1 7<&- 8<&- &
+    setsid sh -c "$kill_left" sh "$config" "$unique" <&7 >/dev/null 2>&1 7<&- 8<&- &
     exec 7<&-
     shift
     if [ $# -gt 0 ]; then
@@ -210,9 +209,25 @@ enter_mock() { # ONE [COMMAND…]
     fi
     code=0
     # Without --unpriv, mock would start the command as the root of the machine.
-    mock --quiet --root="$config" --uniqueext="$unique" --no-clean --unpriv --shell "$@" 8<&- 9<&- || code=$?
+    sh -c 'echo $$ >&8; exec "$@" 8>&-' sh \
+        mock --quiet --root="$config" --uniqueext="$unique" --no-clean --unpriv --shell "$@" 9<&- || code=$?
     exit "$code"
 }
+
+# Run with the number of mock, and then the end of the process that started it, as its input.  While that mock lives, it
+# may start its command only after this one has let the others be killed.
+kill_left='
+    read -r mock || exit 0
+    cat
+    tries=0
+    while
+        timeout 60 mock --quiet --root="$1" --uniqueext="$2" --orphanskill
+        [ -e "/proc/$mock" ] && [ $tries -lt 60 ]
+    do
+        tries=$((tries + 1))
+        sleep 1
+    done
+'
 
 # Remove the root that mock made for ROOT, if it did.
 scrub() { # ROOT
