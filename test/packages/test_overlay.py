@@ -372,6 +372,31 @@ class OverlayProgramTests(SynchronousTestCase):
         self.assertEqual(self.run_words(self.begin), (0, ""))
         self.assertFalse(temporary.exists())
 
+    def test_without_arch_test(self) -> None:
+        """
+        Promise 9.4: a base for another architecture that the machine runs, such as i386, is made without the program
+        arch-test, which mmdebstrap only recommends.  Where it is, mmdebstrap asks it.
+        """
+        programs = self.slave / "programs"
+        programs.mkdir()
+        for program in Path("/usr/bin").iterdir():
+            if program.name not in ("arch-test", "mmdebstrap"):
+                (programs / program.name).symlink_to(program)
+        mmdebstrap, asked = programs / "mmdebstrap", self.slave / "asked"
+        mmdebstrap.write_text(
+            f"#!/bin/sh\ncase $* in *check/qemu*) ;; *) arch-test i386 || exit 1 ;; esac\n"
+            f"while [ $# -gt 2 ]; do shift; done\ntar -C {self.base} -cf $1 .\n"
+        )
+        mmdebstrap.chmod(0o755)
+        self.environment["PATH"] = str(programs)
+        begin = self.root().begin("i386")[0]
+        self.assertEqual(self.run_words(begin), (0, "making a root of bookworm for i386"))
+        (programs / "arch-test").write_text(f"#!/bin/sh\necho $* >{asked}\n")
+        (programs / "arch-test").chmod(0o755)
+        ((self.directory / begin[6]).resolve() / "current").unlink()
+        self.assertEqual(self.run_words(begin), (0, "making a root of bookworm for i386"))
+        self.assertEqual(asked.read_text(), "i386\n")
+
     def test_not_made_again(self) -> None:
         """
         Promise 9.4: a base that is too old, and cannot be made again now, is used all the same, with a sentence; the

@@ -171,9 +171,11 @@ make_base() {
     chmod 755 "$temporary"
     ln -sfn "$temporary" "$bases/.temporary"
     echo "making a root of $suite for $arch" >&2
+    # mmdebstrap refuses other architectures without this program, also those that the machine runs, such as i386.
+    command -v arch-test >/dev/null && skip= || skip=,check/qemu
     # With --force-unsafe-io, dpkg does not wait for the disk after each package, neither here nor in the roots over this
     # base: all of it can be made again.
-    TMPDIR=$temporary $limit $enter mmdebstrap --quiet --variant=buildd --mode=$mode --architectures="$arch" --skip=cleanup/apt/lists \
+    TMPDIR=$temporary $limit $enter mmdebstrap --quiet --variant=buildd --mode=$mode --architectures="$arch" --skip=cleanup/apt/lists$skip \
         ${packages:+"--include=$packages"} --aptopt='Acquire::Languages "none"' \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
         --dpkgopt=force-unsafe-io \
