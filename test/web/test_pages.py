@@ -55,8 +55,9 @@ def inserted(connection: Connection, table: Table, **values: Any) -> int:
 
 def a_build(builder: str, number: int, result: Result | None, **more: Any) -> Callable[[Connection], int]:
     """
-    A change of the records: build *number* of *builder*, with its request and buildset.
+    A change of the records: build *number* of *builder*, with its request and buildset, or of the *request* in *more*.
     """
+    of_request = more.pop("request", None)
     row = {
         "started": NOW - 90,
         "finished": None if result is None else NOW - 60,
@@ -69,8 +70,10 @@ def a_build(builder: str, number: int, result: Result | None, **more: Any) -> Ca
         generations = insert(schema.generations).prefix_with("OR IGNORE")
         connection.execute(generations.values(hash="g", applied=NOW - 10_000.0))
         of = {"scheduler": "all", "reason": "", "submitted": NOW - 100, "source": "{}", "properties": "{}"}
-        buildset = inserted(connection, schema.buildsets, **of)
-        request = inserted(connection, schema.requests, buildset=buildset, builder=builder, submitted=NOW - 100)
+        request = of_request
+        if request is None:
+            buildset = inserted(connection, schema.buildsets, **of)
+            request = inserted(connection, schema.requests, buildset=buildset, builder=builder, submitted=NOW - 100)
         identity = {"request": request, "builder": builder, "number": number, "generation": "g"}
         return inserted(connection, schema.builds, **identity, result=result, **row)
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from attrs import frozen
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, String, bindparam, exists, func, or_, select
 
 from ...model.results import BY_NUMBER, Result
 from .. import schema
@@ -166,6 +166,31 @@ def requests_before(connection: Connection, most: int, before: int | None) -> li
     for request, attempt in _ATTEMPTS.all(connection, builds=json.dumps([each.id for each, _ in found])):
         attempts[request].append(attempt)
     return [ListedRequest(request, scheduler, attempts[request.id]) for request, scheduler in found]
+
+
+_OF_ANY = bindparam("builder", type_=String)
+_WAITING = Query(
+    selecting(_requests, Request)
+    .add_columns(_buildsets.c.scheduler)
+    .join_from(_requests, _buildsets, _buildsets.c.id == _requests.c.buildset)
+    .where(
+        _requests.c.finished.is_(None),
+        _requests.c.id > bindparam("after"),
+        or_(_OF_ANY.is_(None), _requests.c.builder == _OF_ANY),
+        ~exists().where(_builds.c.request == _requests.c.id, _builds.c.finished.is_(None)),
+    )
+    .order_by(_requests.c.id)
+    .limit(bindparam("most")),
+    lambda *row: ListedRequest(request_from_row(*row[:-1]), row[-1], ()),
+)
+
+
+def waiting_after(connection: Connection, most: int, after: int, builder: str | None = None) -> Sequence[ListedRequest]:
+    """
+    At most *most* requests that wait for a build (of *builder*; None: of any), without their earlier builds, in the
+    order of their numbers: those with a larger number than *after*.
+    """
+    return _WAITING.all(connection, most=most, after=after, builder=builder)
 
 
 @frozen

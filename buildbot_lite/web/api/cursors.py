@@ -1,17 +1,16 @@
 """
 Cursors: where the next page of a list begins, as a text that only this module reads.
 
-A cursor has the key of the last entry of the page before, by which the list is in order: a number, a name, or a time
-with a number.  No entry gets another key, so each one that is there while somebody goes through the pages is on exactly
-one of them, whatever comes and goes meanwhile.
+A cursor has the key of the last entry of the page before, by which the list is in order: a number or a name.  No entry
+gets another key, so each one that is there while somebody goes through the pages is on exactly one of them, whatever
+comes and goes meanwhile.
 """
 
-import math
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from attrs import frozen
 
@@ -24,8 +23,6 @@ LARGEST_PLACE = 1 << 62
 _DIGITS = 19
 
 T = TypeVar("T")
-TimeKey = tuple[float, int]
-"""Seconds since 1970, and a number, which tells apart what has the same time."""
 
 
 @frozen
@@ -64,39 +61,11 @@ def page_by_name(
     At most *most* of *entries*, in the order of their names, each of which only one has: those after the cursor *text*.
     """
     after = None if text is None else _decoded(kind, text)
-    return _page(kind, sorted(entries, key=name), name, after, most)
-
-
-def page_by_time(
-    kind: str, text: str | None, entries: Iterable[T], key: Callable[[T], TimeKey], most: int
-) -> KeyedPage[T]:
-    """
-    At most *most* of *entries*, the oldest first, each of which has a *key* of its own: those after the cursor *text*.
-    """
-    after = None if text is None else _time_key(_decoded(kind, text))
-    return _page(kind, sorted(entries, key=key), key, after, most)
-
-
-def _page(kind: str, entries: Sequence[T], key: Callable[[T], Any], after: Any, most: int) -> KeyedPage[T]:
-    first = 0 if after is None else bisect_right(entries, after, key=key)
-    shown = entries[first : first + most]
-    is_last = first + most >= len(entries)
-    return KeyedPage(shown, None if is_last else _encoded(kind, _written(key(shown[-1]))))
-
-
-def _written(key: str | TimeKey) -> str:
-    return key if isinstance(key, str) else f"{float(key[0])!r} {key[1]}"
-
-
-def _time_key(text: str) -> TimeKey:
-    at, _, number = text.partition(" ")
-    try:
-        seconds, found = float(at), whole_number(number, _DIGITS)
-    except ValueError:
-        raise _no_cursor() from None
-    if found is None or not math.isfinite(seconds):
-        raise _no_cursor()
-    return seconds, found
+    ordered = sorted(entries, key=name)
+    first = 0 if after is None else bisect_right(ordered, after, key=name)
+    shown = ordered[first : first + most]
+    is_last = first + most >= len(ordered)
+    return KeyedPage(shown, None if is_last else _encoded(kind, name(shown[-1])))
 
 
 def _encoded(kind: str, key: str) -> str:

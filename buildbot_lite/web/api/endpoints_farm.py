@@ -14,12 +14,16 @@ from ...model.suggestions import there_is_no
 from ...status import build_documents, build_rows, outbox_documents
 from ...status.build_documents import Document
 from ...status.build_rows import BuildRows
-from ...storage.records import cells, durations, history
+from ...storage.records import cells, durations, history, listed_builds
+from ...storage.records import slaves as records_of_slaves
 from ...storage.records.cells import BuildCell
 from ...storage.records.history import Page
+from ...storage.records.listed_builds import ListedRequest
 from ..farm.live import Document as LiveDocument
-from .cursors import page_by_name, page_by_time
-from .definitions import PAGE, ApiEndpoint, ApiRequest, TextKind, path_parameter
+from ..farm.slave_states import one_slave
+from ..pages.slaves import known_slaves, told_slaves
+from .cursors import cursor, page_by_name, place
+from .definitions import PAGE, ApiEndpoint, ApiRequest, Parameter, TextKind, path_parameter
 from .live_builds import with_live
 
 _BUILDER = path_parameter("builder", TextKind(), "Its name; a slash in it is written %252F.")
@@ -27,6 +31,10 @@ _SLAVE = path_parameter("slave", TextKind(), "Its name.")
 MOST_BUILDERS = 10_000
 # Not "builders" and "slaves": earlier cursors of these kinds have a place, which would be taken as a name.
 _BUILDERS_LIST, _SLAVES_LIST = "builder", "slave"
+# Not "queue": earlier cursors of this kind have a time.
+_QUEUE_LIST = "waiting"
+_BEHIND: LiveDocument = {"kind": "behind", "sentence": "it is behind the 1,000 requests that build first"}
+_NEW: LiveDocument = {"kind": "new", "sentence": "the master has not told of it yet"}
 
 
 async def _known(request: ApiRequest, question: str) -> LiveDocument:
@@ -35,8 +43,12 @@ async def _known(request: ApiRequest, question: str) -> LiveDocument:
     """
     answer = await request.view.told(request.asked, question)
     if not answer:
-        raise NoAnswerError("The master does not answer, and nothing is known of before.  Try again later.")
+        raise _not_told()
     return answer
+
+
+def _not_told() -> NoAnswerError:
+    return NoAnswerError("The master does not answer, and nothing is known of before.  Try again later.")
 
 
 async def farm(request: ApiRequest) -> Document:
@@ -126,17 +138,40 @@ def _read_builds(connection: Connection, names: Sequence[str]) -> BuilderRows:
 async def queue(request: ApiRequest) -> Document:
     """
     ``/queue``.
+
+    Which requests wait is read from the records, because the master tells only those that build first: where each of
+    these stands, and why it waits.
     """
     status = await _known(request, "status")
-    # Not in the order in which they will be built: that changes while somebody goes through the pages.
-    page = page_by_time(
-        "queue", request.cursor, status["waiting"], lambda each: (each["submitted"], each["request"]), request.limit
-    )
+    after = place(_QUEUE_LIST, request.cursor) or 0
+    builder = request.given.get("builder")
+    found = await request.view.records.read(lambda c: listed_builds.waiting_after(c, request.limit, after, builder))
+    told = {each["request"]: each for each in status["waiting"]}
+    others = _BEHIND if len(told) < status["waiting_total"] else _NEW
+    following = found[-1].request.id if len(found) == request.limit else None
     return {
-        "queue": page.entries,
-        "next": page.next,
+        "queue": [_waiting(each, told.get(each.request.id, {}), others) for each in found],
+        "next": cursor(_QUEUE_LIST, following),
         "total": status["waiting_total"],
         "away_since": request.view.live.away_since,
+    }
+
+
+def _waiting(found: ListedRequest, told: LiveDocument, others: LiveDocument) -> Document:
+    """
+    A waiting request, with what the master has *told* of it.  *others*: why those wait of which it tells nothing.
+    """
+    request = found.request
+    return {
+        "request": request.id,
+        "builder": request.builder,
+        "scheduler": found.scheduler,
+        "submitted": request.submitted,
+        "priority": request.priority,
+        "retries": request.retries,
+        "why": told.get("why", others),
+        "position": told.get("position"),
+        "expected_start": told.get("expected_start"),
     }
 
 
@@ -144,7 +179,7 @@ async def slaves(request: ApiRequest) -> Document:
     """
     ``/slaves``.
     """
-    everyone: Sequence[LiveDocument] = (await _known(request, "status"))["slaves"]
+    everyone = await known_slaves(request.view, request.asked)
     page = page_by_name(_SLAVES_LIST, request.cursor, everyone, lambda each: each["slave"], request.limit)
     return {"slaves": page.entries, "next": page.next}
 
@@ -153,12 +188,15 @@ async def slave(request: ApiRequest) -> LiveDocument:
     """
     ``/slaves/NAME``.
     """
-    everyone: Sequence[LiveDocument] = (await _known(request, "status"))["slaves"]
     name = request.given["slave"]
-    for each in everyone:
-        if each["slave"] == name:
-            return each
-    raise NotFoundError(there_is_no("slave", name, [each["slave"] for each in everyone]))
+    told = await told_slaves(request.view, request.asked)
+    row = await request.view.records.read(lambda connection: records_of_slaves.get(connection, name))
+    found = one_slave(told, name, row)
+    if found is None and told is None:
+        raise _not_told()
+    if found is None:
+        raise NotFoundError(there_is_no("slave", name, [each["slave"] for each in told or ()]))
+    return found
 
 
 async def schedulers(request: ApiRequest) -> Document:
@@ -183,14 +221,21 @@ ENDPOINTS = (
     ApiEndpoint("/builders/{builder}", "One builder.", builder, "Builder", (_BUILDER,)),
     ApiEndpoint(
         "/queue",
-        "Waiting requests with the reasons, the oldest first; `position` counts from the next one to build.  These are "
-        "the 1,000 that build first: one that comes among them between two pages may be on none.",
+        "All waiting requests with the reasons, in the order of their numbers; `position` counts from the next one to "
+        "build.  Of those behind the 1,000 that build first, it is null.",
         queue,
         "Queue",
-        PAGE,
+        (Parameter("builder", TextKind(), "Requests for this builder."), *PAGE),
     ),
     ApiEndpoint("/slaves", "The slaves by name, each with its state.", slaves, "Slaves", PAGE),
-    ApiEndpoint("/slaves/{slave}", "One slave.", slave, "Slave", (_SLAVE,)),
+    ApiEndpoint(
+        "/slaves/{slave}",
+        "One slave, also one that is in the records alone: `state` is `not-configured`, or `unknown` while the master "
+        "has never answered.",
+        slave,
+        "Slave",
+        (_SLAVE,),
+    ),
     ApiEndpoint("/schedulers", "The schedulers, each with what it waits for.", schedulers, "Schedulers"),
     ApiEndpoint("/reporters", "Messages of reporters that are not sent yet, or were given up.", reporters, "Reporters"),
 )

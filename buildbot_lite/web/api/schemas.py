@@ -113,7 +113,7 @@ _WAITING = record(
     priority=WHOLE,
     retries=WHOLE,
     why=record(kind=TEXT, sentence=TEXT),
-    position=WHOLE,
+    position={**or_null(WHOLE), "description": "1: the next one to build; null: behind the first 1,000"},
     expected_start=or_null(MOMENT),
 )
 _SLAVE = with_optional(
@@ -139,6 +139,7 @@ _SLAVE = with_optional(
     state={**TEXT, "description": "one word, such as here, reconnecting, paused"},
     why={**or_null(TEXT), "description": "the reason for its state"},
     grace_left={**or_null(NUMBER), "description": "seconds until its builds are given up"},
+    attached={**or_null(MOMENT), "description": "when it connected last; in the document of one slave"},
 )
 _UNSENT = record(
     reporter=TEXT,

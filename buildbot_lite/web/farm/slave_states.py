@@ -1,11 +1,17 @@
 """
-The slaves in the master's status, each with its state.
+The slaves in the master's status, each with its state, and what the records have of others.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ...storage.records.slaves import Slave
 from .live import Document
+
+UNKNOWN = "unknown"
+"""The state of a slave while the master has never answered."""
+NOT_CONFIGURED = "not-configured"
+"""The state of a slave that the records have, and master.cfg has not any more."""
 
 _WORDS = {"low-space": "below minspace"}
 
@@ -17,6 +23,54 @@ def with_states(slaves: Iterable[Document], now: float) -> list[dict[str, Any]]:
     or None.
     """
     return [_with_state(each, now) for each in slaves]
+
+
+def stored_slave(row: Slave, state: str) -> dict[str, Any]:
+    """
+    The slave of *row*, of which the master tells nothing, in that *state*: as the master's document of a slave, with
+    the time at which it was here last.
+    """
+    return {
+        "slave": row.name,
+        "state": state,
+        "why": None,
+        "grace_left": None,
+        "connected": False,
+        "since": row.lost,
+        "attached": row.attached,
+        "paused": row.paused,
+        "draining": False,
+        "revoked": False,
+        "refused": None,
+        "breach": None,
+        "obstacle": None,
+        "running": [],
+        "max_builds": None,
+        "builders": [],
+        "version": row.version,
+        "space": None,
+        "low_space": False,
+        "removed": [],
+        "platform": dict(row.platform) or None,
+    }
+
+
+def one_slave(told: Sequence[Document] | None, name: str, row: Slave | None) -> dict[str, Any] | None:
+    """
+    The slave *name* among those that the master has *told*, None: it never did, with what its *row* of the records
+    adds; None if it is in neither.
+    """
+    live = next((each for each in told or () if each["slave"] == name), None)
+    if live is None:
+        return None if row is None else stored_slave(row, UNKNOWN if told is None else NOT_CONFIGURED)
+    if row is None:
+        return {**live, "attached": None}
+    return {
+        **live,
+        "attached": row.attached,
+        "version": live.get("version") or row.version,
+        "platform": live.get("platform") or dict(row.platform) or None,
+    }
 
 
 def _with_state(slave: Document, now: float) -> dict[str, Any]:

@@ -147,7 +147,7 @@ def _slave_row(slave: Document) -> str:
         f'<td><span class="slave-state {_text(state.replace(" ", "-"))}">{_text(slave["words"])}</span>'
         f"{why}{until}</td>\n"
         f"<td>{build_links('', slave.get('running') or ())}</td>\n"
-        f"<td>{moment(slave.get('since'))}</td>\n"
+        f"<td>{moment(slave.get('since') or slave.get('attached'))}</td>\n"
         f'<td class="number">{size(space) if space else ""}</td>\n'
         f"<td>{_text(slave.get('version') or '')}</td></tr>\n"
     )

@@ -13,7 +13,7 @@ from ...storage.records import history, slaves
 from ...storage.records.history import Filter, Page
 from ...storage.records.slaves import Slave
 from ..farm.live import Document
-from ..farm.slave_states import state_of, with_states, words_of
+from ..farm.slave_states import NOT_CONFIGURED, UNKNOWN, one_slave, state_of, stored_slave, with_states, words_of
 from ..page_request import PageRequest
 from ..view import FarmView, Reply, Route
 from .stretches import stretch
@@ -28,7 +28,7 @@ async def all_slaves(view: FarmView, asked: PageRequest) -> Reply:
     """
     ``/slaves``.
     """
-    found = await _known(view, asked)
+    found = await known_slaves(view, asked)
     text, state = asked.field("text").lower(), asked.field("state")
     shown = [
         each
@@ -53,40 +53,45 @@ async def slave(view: FarmView, asked: PageRequest, name: str) -> Reply:
     """
     ``/slaves/NAME``.
     """
-    known = await _known(view, asked)
-    live = next((each for each in known if each["slave"] == name), None)
+    told = await told_slaves(view, asked)
 
     def read(connection: Connection) -> tuple[Slave | None, Page]:
         page = history.page(connection, Filter(slave=name), ON_PAGE, asked.before)
         return slaves.get(connection, name), page
 
     row, page = await view.records.read(read)
-    if live is None and row is None:
-        raise NotFoundError(there_is_no("slave", name, [each["slave"] for each in known], see="the page of all slaves"))
+    found = one_slave(told, name, row)
+    if found is None:
+        names = [each["slave"] for each in told or ()]
+        raise NotFoundError(there_is_no("slave", name, names, see="the page of all slaves"))
+    (document,) = with_states([found], view.wall())
     return await view.page(
         asked,
         "slave.html",
         name=name,
-        slave={} if live is None else with_states([live], view.wall())[0],
-        row=row,
+        slave=document,
+        is_configured=document["state"] not in {NOT_CONFIGURED, UNKNOWN},
         page=page,
         older=page.before,
         filter=Filter(slave=name),
     )
 
 
-async def _known(view: FarmView, asked: PageRequest) -> Sequence[Document]:
+async def told_slaves(view: FarmView, asked: PageRequest) -> Sequence[Document] | None:
+    """
+    The slaves as the master says; None if it never did.
+    """
+    return (await view.told(asked, "status")).get("slaves")
+
+
+async def known_slaves(view: FarmView, asked: PageRequest) -> Sequence[Document]:
     """
     The slaves as the master says; while it never did, those of the records.
     """
-    status = await view.told(asked, "status")
-    if known := status.get("slaves"):
-        return list(known)
-    rows = await view.records.read(slaves.get_all)
-    return [
-        {"slave": row.name, "state": "unknown", "version": row.version, "since": row.attached, "running": []}
-        for row in rows
-    ]
+    told = await told_slaves(view, asked)
+    if told is not None:
+        return told
+    return [stored_slave(row, UNKNOWN) for row in await view.records.read(slaves.get_all)]
 
 
 ROUTES = (Route("/slaves", all_slaves), Route("/slaves/<name>", slave))

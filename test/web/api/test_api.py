@@ -15,6 +15,7 @@ from buildbot_lite.web.html.rendering import segment
 from test.storage.inline import InlineWriter
 
 from ...seeded.files import DATABASE
+from ...seeded.live_answers import LiveAnswers
 from .api_case import BASE, SEEDING, ApiCase
 
 
@@ -59,8 +60,11 @@ class EndpointTests(ApiCase):
         """
         self.master.away = True
         self.live.know("www", {"private": False})
-        for address in ("/farm", "/queue", "/slaves", "/slaves/x", "/schedulers"):
+        for address in ("/farm", "/queue", "/slaves/x", "/schedulers"):
             self.assertIn("does not answer", self.call(address, 503)["detail"])
+        slaves = self.all_pages("/slaves?limit=4", "slaves")
+        self.assertEqual([each["state"] for each in slaves], ["unknown"] * SEEDING.slaves)
+        self.assertEqual(self.call(f"/slaves/{segment(slaves[0]['slave'])}"), slaves[0])
         self.assertEqual(len(self.all_pages("/builders", "builders")), len(SEEDING.builders))
         self.assertEqual(self.call("/packages/targets"), {"targets": []})
 
@@ -222,6 +226,12 @@ class EndpointTests(ApiCase):
         """
         waiting = self.all_pages("/queue?limit=2", "queue")
         self.assertEqual(len(waiting), SEEDING.waiting)
+        told = sorted(LiveAnswers(SEEDING).waiting(), key=lambda each: each["request"])
+        for name in ("request", "builder", "submitted", "why", "position", "expected_start"):
+            self.assertEqual([each[name] for each in waiting], [each[name] for each in told], name)
+        builder = told[0]["builder"]
+        of_builder = self.all_pages(f"/queue?limit=1&builder={quote(builder)}", "queue")
+        self.assertEqual(of_builder, [each for each in waiting if each["builder"] == builder])
         requests = self.all_pages("/requests?limit=20", "requests")
         self.assertEqual(
             [each["request"] for each in requests], sorted((each["request"] for each in requests), reverse=True)
@@ -230,13 +240,32 @@ class EndpointTests(ApiCase):
         self.assertEqual(self.call(f"/requests/{with_builds['request']}"), with_builds)
         self.call("/requests/999999", 404)
 
+    def test_long_queue(self) -> None:
+        """
+        Promise 10.5: the queue has those requests, too, of which the master does not tell; it says so.
+        """
+        answers = LiveAnswers(SEEDING)
+        status = answers.to("status")
+        assert status is not None
+        first = answers.waiting()[:2]
+        for total, kind in ((SEEDING.waiting, "behind"), (2, "new")):
+            self.master.answers["status"] = {"status": {**status["status"], "waiting": first, "waiting_total": total}}
+            self.live.expire()
+            self.clock.advance(3)
+            waiting = self.all_pages("/queue?limit=2", "queue")
+            self.assertEqual(len(waiting), SEEDING.waiting)
+            self.assertEqual([each["position"] for each in waiting if each["position"]], [1, 2])
+            kinds = {each["why"]["kind"] for each in waiting if each["position"] is None}
+            self.assertEqual(kinds, {kind})
+
     def test_slaves(self) -> None:
         """
         The slaves in pages, and one by its name.
         """
         slaves = self.all_pages("/slaves?limit=4", "slaves")
         self.assertEqual(len(slaves), SEEDING.slaves)
-        self.assertEqual(self.call(f"/slaves/{segment(slaves[-1]['slave'])}"), slaves[-1])
+        one = self.call(f"/slaves/{segment(slaves[-1]['slave'])}")
+        self.assertEqual(one, {**slaves[-1], "attached": one["attached"]})
         self.call("/slaves/nothing", 404)
 
     def test_changes(self) -> None:

@@ -103,7 +103,6 @@ PRESENTATION: Mapping[str, Mapping[str, str]] = {
     },
     "repository_files.html": {"name size": _SIZES},
     "slave.html": {
-        "attached": "when a slave that the master does not know any more was here last",
         "builds_table": _MACROS,
         "entries": _GROUPS,
         "permits": _PERSON,
