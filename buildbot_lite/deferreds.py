@@ -1,6 +1,6 @@
 """
-Waiting: an event or a work that many callers wait for, work in the background, work that outlives its caller, threads
-for which a process does not wait at its end.
+Waiting: an event or a work that many callers wait for; work in the background, once or again and again; work that
+outlives its caller; threads for which a process does not wait at its end.
 """
 
 from collections.abc import Callable, Coroutine
@@ -112,6 +112,39 @@ class SharedWork(Generic[K, T]):
 
         Deferred.fromCoroutine(begin()).addBoth(end)  # type: ignore[unused-awaitable]  # *ended* tells of it
         return ended
+
+
+class RepeatedWork:
+    """
+    Work in the background that is asked for whenever there may be something to do: at most one run of *work* at a time,
+    and one more after it for all that came meanwhile.
+
+    A run that fails is logged, in a line that begins with *what*, and is not repeated until the next `ask`.
+    """
+
+    def __init__(self, work: Callable[[], Coroutine[Deferred[Any], Any, object]], log: Logger, what: str) -> None:
+        self._work = work
+        self._log = log
+        self._what = what
+        self._due: Literal["nothing", "the end of a run", "another run"] = "nothing"
+
+    def ask(self) -> None:
+        """
+        Begin a run now, or when the one that runs has ended.
+        """
+        if self._due == "nothing":
+            background(self._run(), self._log, self._what)
+        else:
+            self._due = "another run"
+
+    async def _run(self) -> None:
+        self._due = "another run"
+        try:
+            while self._due == "another run":
+                self._due = "the end of a run"
+                await self._work()
+        finally:
+            self._due = "nothing"
 
 
 class Listeners(Generic[T]):

@@ -4,10 +4,11 @@
 
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.task import Clock
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.deferreds import CoroutineLock, OneShot, SharedWork, next_turn, shielded
+from buildbot_lite.deferreds import CoroutineLock, OneShot, RepeatedWork, SharedWork, next_turn, shielded
 from buildbot_lite.errors import LinkLostError
 
 
@@ -215,3 +216,57 @@ class CoroutineLockTests(SynchronousTestCase):
         Deferred.fromCoroutine(work("two"))  # type: ignore[unused-awaitable]  # it waits for ever
         one.close()
         self.assertEqual((order, lock.locked), (["one"], True))
+
+
+class RepeatedWorkTests(SynchronousTestCase):
+    """
+    Work that is done again for what came meanwhile.
+    """
+
+    def setUp(self) -> None:
+        """
+        Work whose every run waits for a Deferred of *runs*.
+        """
+        self.runs: list[Deferred[None]] = []
+        self.work = RepeatedWork(self.run_once, Logger(), "the work")
+
+    async def run_once(self) -> None:
+        """
+        One run.
+        """
+        self.runs.append(Deferred())
+        await self.runs[-1]
+
+    def test_one_at_a_time(self) -> None:
+        """
+        However often it is asked for while it runs, it runs once more afterwards, and then no more.
+        """
+        self.work.ask()
+        self.work.ask()
+        self.work.ask()
+        self.assertEqual(len(self.runs), 1)
+        self.runs[0].callback(None)
+        self.assertEqual(len(self.runs), 2)
+        self.runs[1].callback(None)
+        self.assertEqual(len(self.runs), 2)
+
+    def test_asked_by_itself(self) -> None:
+        """
+        A run that asks for the next one does not run within itself.
+        """
+        self.work.ask()
+        self.runs[0].addCallback(lambda _: self.work.ask())  # type: ignore[unused-awaitable]  # the work awaits it
+        self.runs[0].callback(None)
+        self.assertEqual(len(self.runs), 2)
+
+    def test_failed(self) -> None:
+        """
+        A run that fails is logged, and the next request begins a new one.
+        """
+        self.work.ask()
+        self.work.ask()
+        self.runs[0].errback(ZeroDivisionError())
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(len(self.runs), 1)
+        self.work.ask()
+        self.assertEqual(len(self.runs), 2)

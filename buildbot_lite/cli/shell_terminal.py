@@ -22,7 +22,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ..deferreds import OneShot, background
+from ..deferreds import OneShot, RepeatedWork, background
 from ..errors import BuildbotLiteError, LinkLostError
 from ..model.shell_request import LARGEST_SIDE, WindowSize
 from ..wire.contract import LARGEST_SHELL_PIECE
@@ -144,7 +144,7 @@ class LocalTerminal:
         self._end: OneShot[tuple[int, str]] = OneShot()
         self._shell: OpenShell | None = None
         self._sender = ShellSender(full=self._stop_reading, room=self._read, failed=self._end.fire)
-        self._resizing = False
+        self._resizing = RepeatedWork(self._send_size, self._log, "sending the size of the terminal")
         self._size = terminal_size()
 
     async def run(self, link: ShellLink, question: Document) -> tuple[int, str]:
@@ -156,10 +156,10 @@ class LocalTerminal:
         if self._raw is not None:
             # Before the shell can ask for a key.
             self._raw.enter()
-            signal.signal(signal.SIGWINCH, lambda *_: self._reactor.callFromThread(self._resize))
+            signal.signal(signal.SIGWINCH, lambda *_: self._reactor.callFromThread(self._resizing.ask))
         try:
             self._shell = await link.open_shell(question, self)
-            self._resize()
+            self._resizing.ask()
             if not self._end.fired:
                 self._read()
             return await self._end.wait()
@@ -237,20 +237,14 @@ class LocalTerminal:
     def _stop_reading(self) -> None:
         self._reactor.removeReader(self)
 
-    def _resize(self) -> None:
+    async def _send_size(self) -> None:
         """
-        Send the size, if it has changed since it was sent: one call at a time.
+        Send the size, if it has changed since it was sent.
         """
         size = terminal_size()
-        if self._shell is None or self._resizing or size == self._size:
-            return
-        self._resizing, self._size = True, size
-        background(self._send_size(self._shell, size), self._log, "sending the size of the terminal")
-
-    async def _send_size(self, shell: OpenShell, size: WindowSize) -> None:
-        await _unless_gone(shell.resize(size.rows, size.columns))
-        self._resizing = False
-        self._resize()
+        if self._shell is not None and size != self._size:
+            self._size = size
+            await _unless_gone(self._shell.resize(size.rows, size.columns))
 
 
 async def _unless_gone(call: Deferred[None]) -> None:

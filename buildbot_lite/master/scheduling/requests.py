@@ -21,7 +21,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ...deferreds import OneShot, background, shielded
+from ...deferreds import OneShot, RepeatedWork, shielded
 from ...model.results import Result
 from ...storage.records import builds, buildsets, feed
 from ...storage.records import changes as records_of_changes
@@ -76,7 +76,7 @@ class Requests:
         self._queue = queue
         self._collapse_rule = collapse_rule
         self._fresh: list[int] = []
-        self._collapsing = False
+        self._collapsing = RepeatedWork(self._collapse_older, self._log, "collapsing requests")
         self._grants = grants
         self._wall = wall
         self._generations = generations
@@ -144,9 +144,7 @@ class Requests:
         for request in submitted.requests:
             self._queue.add(request, submitted.buildset)
             self._fresh.append(request.id)
-        if not self._collapsing:
-            self._collapsing = True
-            background(self._collapse_older(), self._log, "collapsing requests")
+        self._collapsing.ask()
 
     def postpone(self, request: Request, buildset: Buildset, until: float) -> None:
         """
@@ -224,16 +222,13 @@ class Requests:
         """
         Collapse older requests into those that came since the last time.  Many may come in one turn of the reactor.
         """
-        try:
-            while self._fresh:
-                await deferLater(self._clock, 0)
-                fresh, self._fresh = self._fresh, []
-                for id in sorted(fresh, reverse=True):
-                    if (newer := self._queue.get(id)) is not None:
-                        older = await self._collapse_rule.older(newer)
-                        await self.collapse([each.request.id for each in older], into=newer.request)
-        finally:
-            self._collapsing = False
+        while self._fresh:
+            await deferLater(self._clock, 0)
+            fresh, self._fresh = self._fresh, []
+            for id in sorted(fresh, reverse=True):
+                if (newer := self._queue.get(id)) is not None:
+                    older = await self._collapse_rule.older(newer)
+                    await self.collapse([each.request.id for each in older], into=newer.request)
 
     async def collapse(self, requests: Sequence[int], *, into: Request) -> None:
         """

@@ -13,7 +13,7 @@ from attrs import define, field
 from sqlalchemy import Connection
 from twisted.logger import Logger
 
-from ...deferreds import background
+from ...deferreds import RepeatedWork
 from ...master.farm import Farm
 from ...model.display import printable
 from ...status.reporters.details import log_tail, page_of
@@ -40,8 +40,10 @@ class JobMail:
     farm: Farm
     _log: Logger = field(factory=Logger)
     _unsubscribe: Callable[[], None] = lambda: None
-    _reading: bool = False
-    _more: bool = False
+    _storing: RepeatedWork = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._storing = RepeatedWork(self._store_all, self._log, "mail about jobs")
 
     async def start(self) -> None:
         """
@@ -49,7 +51,7 @@ class JobMail:
         """
         self._unsubscribe = self.farm.records.on_commit(self._committed)
         await self.farm.records.write(partial(_begin, now=self.farm.wall()))
-        self._wake()
+        self._storing.ask()
 
     def stop(self) -> None:
         """
@@ -59,22 +61,11 @@ class JobMail:
 
     def _committed(self, events: Sequence[Event]) -> None:
         if any(event.kind == EVENT for event in events):
-            self._wake()
+            self._storing.ask()
 
-    def _wake(self) -> None:
-        self._more = True
-        if not self._reading:
-            self._reading = True
-            background(self._read_on(), self._log, "mail about jobs")
-
-    async def _read_on(self) -> None:
-        try:
-            while self._more:
-                self._more = False
-                while await self.farm.records.write(self._store_some):
-                    pass
-        finally:
-            self._reading = False
+    async def _store_all(self) -> None:
+        while await self.farm.records.write(self._store_some):
+            pass
 
     def _store_some(self, connection: Connection) -> bool:
         """

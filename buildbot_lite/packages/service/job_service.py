@@ -17,7 +17,7 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from ...deferreds import CoroutineLock, background
+from ...deferreds import CoroutineLock, RepeatedWork, background
 from ...errors import InputError, RecordsClosedError, RecordsFailingError
 from ...master.farm import Farm
 from ...master.scheduling.continuation import Continuation
@@ -61,7 +61,7 @@ class JobService:
         self._builders: frozenset[str] = frozenset()
         self._requests: set[int] = set()
         self._seen: set[int] = set()
-        self._looking = False
+        self._looking = RepeatedWork(self._look, self._log, "following the builds of packages")
         # States of jobs after the last transaction that changed any.
         self._newest: dict[int, str] = {}
         farm.retention_holders.add(BUILDS_OF_JOBS)
@@ -175,23 +175,18 @@ class JobService:
                 self._requests.add(event.request)
             elif event.kind in _EVENTS and event.request in self._requests:
                 self._seen.add(event.request)
-                if not self._looking:
-                    self._looking = True
-                    background(self._look(), self._log, "following the builds of packages")
+                self._looking.ask()
 
     async def _look(self) -> None:
-        try:
-            while self._seen:
-                numbers = sorted(self._seen)[:AT_ONCE]
-                # Cleared first, so that an event during this look causes another one.
-                self._seen.difference_update(numbers)
-                try:
-                    await self._look_at(numbers)
-                except RecordsFailingError:
-                    self._seen.update(numbers)
-                    await deferLater(self._farm.clock, LOOK_AGAIN)
-        finally:
-            self._looking = False
+        while self._seen:
+            numbers = sorted(self._seen)[:AT_ONCE]
+            # Cleared first, so that an event during this look causes another one.
+            self._seen.difference_update(numbers)
+            try:
+                await self._look_at(numbers)
+            except RecordsFailingError:
+                self._seen.update(numbers)
+                await deferLater(self._farm.clock, LOOK_AGAIN)
 
     async def _look_at(self, numbers: Sequence[int]) -> None:
         """
