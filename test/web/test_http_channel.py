@@ -140,6 +140,27 @@ class HostileRequestsTests(PagesCase):
         self.assertEqual(answer.headers["content-type"], "text/plain; charset=utf-8")
         self.assertEqual((answer.status, answer.body), (414, b"This address is too long.\n"))
 
+    def test_documents(self) -> None:
+        """
+        Promise 10.5: whatever is refused below the API is refused with a document that has the status and a sentence,
+        by whichever part of the program; elsewhere with a sentence.
+        """
+        refused = {
+            request.replace(b"/enter", b"/api/v1/enter", 1).replace(b"/healthz", b"/api/v1/farm", 1): status
+            for request, status in REFUSED.items()
+            if b"/enter" in request or b"/healthz" in request
+        }
+        refused[get(f"{BASE}/builders/%ff".encode())] = 404
+        self.assertGreater(len(refused), 25)
+        for request, status in refused.items():
+            answer = received(self.send(request).value())
+            self.assertEqual((answer.status, answer.headers.get("content-type")), (status, PROBLEM), request[:200])
+            document = json.loads(answer.body)
+            self.assertEqual((document["status"], document["detail"][-1:]), (status, "."), request[:200])
+        answer = received(self.send(get(headers=b"X\r\n")).value())
+        self.assertEqual(answer.headers["content-type"], "text/plain; charset=utf-8")
+        self.assertTrue(answer.body.endswith(b".\n"))
+
     def test_accepted(self) -> None:
         """
         Odd forms that mean one thing only are answered: names with a port, a final dot or in capitals, an address with

@@ -16,12 +16,18 @@ _ABOUT = (
     "other sites cannot read this."
 )
 _REFUSALS = {
-    400: "A parameter is unknown or cannot be used, or the answer is made of more than 100,000 rows of the records.",
+    400: "The request is malformed, a parameter is unknown or cannot be used, or the answer is made of more than "
+    "100,000 rows of the records.",
     401: "Reading this farm needs a string, as a bearer token.",
     403: "This is not permitted.",
     404: "There is nothing of that name.",
+    413: "The body has more bytes than any may have.",
     414: "The address is longer than 16 KiB.",
     416: "The range has no bytes.",
+    421: "This farm has another name.",
+    431: "The head of the request is too large.",
+    500: "A defect of the farm; its log says which.",
+    501: "There is no such method.",
     503: "Not now: the master or its records do not answer, or too many ask.",
 }
 

@@ -13,12 +13,13 @@ The HTTP/1.1 of one connection: Twisted's, stricter and quieter.
   is not read: Twisted would keep each segment, and count all of them again for each.
 """
 
-import json
 import re
 from http import HTTPStatus
 from typing import Any
 
 from twisted.web.http import HTTPChannel
+
+from .refusal_body import is_of_api, refusal_body
 
 _MOST_DIGITS = 15
 """Of a length; Python converts no more than 4300."""
@@ -27,8 +28,6 @@ _ONCE = frozenset({b"authorization", b"content-length", b"host", b"transfer-enco
 HEADER = 400
 """Bytes that a header takes beside its own, as Twisted and `page_request` keep it."""
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
-_API = b"/api/v1/"
-"""Below it, a refusal is a document."""
 _NO_TRAILERS = len(b"\r\n")
 """Bytes of the empty line that ends a body in chunks."""
 
@@ -113,9 +112,8 @@ class StrictChannel(HTTPChannel):
         if self.target:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The head of this request is too large.")
         else:
-            _, target = origin_form(line.partition(b" ")[2])
-            is_document = target.startswith(_API)
-            self._refuse(HTTPStatus.REQUEST_URI_TOO_LONG, "This address is too long.", is_document=is_document)
+            self.target = line.partition(b" ")[2]
+            self._refuse(HTTPStatus.REQUEST_URI_TOO_LONG, "This address is too long.")
 
     def loseConnection(self) -> None:  # noqa: N802 - Twisted's
         self._ended = True
@@ -125,19 +123,20 @@ class StrictChannel(HTTPChannel):
         # A client that does not read the end of an answer, either, is cut by `site`.
         self.loseConnection()
 
-    def _refuse(self, status: HTTPStatus, sentence: str, *, is_document: bool = False) -> bool:
+    def _respondToBadRequestAndDisconnect(self) -> None:  # noqa: N802 - Twisted's
+        # Twisted's own answer has no body.
+        self._refuse(HTTPStatus.BAD_REQUEST, "This request is not in the form of HTTP/1.1.")
+
+    def _refuse(self, status: HTTPStatus, sentence: str) -> bool:
         """
-        Answer with *sentence*, and take no more.  *is_document*: as the API refuses (RFC 9457).
+        Answer with *sentence*, and take no more.
         """
-        media, body = "text/plain; charset=utf-8", f"{sentence}\n".encode()
-        if is_document:
-            media = "application/problem+json"
-            body = json.dumps({"status": status.value, "title": status.phrase, "detail": sentence}).encode()
+        body = refusal_body(status, sentence, of_api=is_of_api(origin_form(self.target)[1]))
         head = (
-            f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {media}\r\n"
-            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+            f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {body.media}\r\n"
+            f"Content-Length: {len(body.data)}\r\nConnection: close\r\n\r\n"
         )
-        self.transport.write(head.encode() + body)
+        self.transport.write(head.encode() + body.data)
         self.loseConnection()
         return False
 

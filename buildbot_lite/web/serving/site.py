@@ -43,6 +43,7 @@ from .body_room import BodyRoom, HeldBody
 from .fair_places import UNKNOWN, FairPlace, FairPlaces, Occupant
 from .http_channel import StrictChannel, origin_form
 from .policy import FORWARDED, PAGE_HEADERS, WebPolicy, WebVisitor
+from .refusal_body import is_of_api, refusal_body
 from .timed_producer import TimedProducer
 
 HOOKS = b"/change_hook"
@@ -91,6 +92,8 @@ class BoundedRequest(Request):
     channel: Any
     visitor: WebVisitor
     """Who asks; set when the head is complete."""
+    is_of_api = False
+    """Whether a program asks, which gets its refusals as documents."""
 
     def gotLength(self, length: int | None) -> None:
         # Twisted's own goes to a file of any size.
@@ -98,6 +101,7 @@ class BoundedRequest(Request):
         connection = self.channel.transport
         # Twisted tells a request its target when the body is complete.
         host, path = origin_form(self.channel.target)
+        self.is_of_api = is_of_api(path)
         if host is not None:
             self.requestHeaders.setRawHeaders(b"host", [host])
         # A proxy's connection carries requests of many.  Whether this one has a string is known when its body is here.
@@ -283,13 +287,13 @@ def answered(request: Any, status: int, sentence: str) -> bytes:
     """
     Set the *status* of the response to *request*, and return its body, which says *sentence*.
     """
-    body = f"{sentence}\n".encode()
+    body = refusal_body(status, sentence, of_api=request.is_of_api)
     request.setResponseCode(status, RESPONSES.get(status) or HTTPStatus(status).phrase.encode())
-    request.setHeader(b"content-type", b"text/plain; charset=utf-8")
-    request.setHeader(b"content-length", b"%d" % len(body))
+    request.setHeader(b"content-type", body.media.encode())
+    request.setHeader(b"content-length", b"%d" % len(body.data))
     for name, value in PAGE_HEADERS.items():
         request.setHeader(name.encode(), value.encode())
-    return body
+    return body.data
 
 
 class WebPage(Resource):
