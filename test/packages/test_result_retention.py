@@ -92,7 +92,7 @@ class RandomHistoriesTests(SynchronousTestCase):
         for name in (".signing", "+scratch"):
             os.makedirs(os.path.join(top, name, "1"))
         needs = [
-            ResultNeed(each.name, each.version, None if each.age is None else NOW - 86400 * each.age, each.lasting)
+            ResultNeed(1, each.name, each.version, None if each.age is None else NOW - 86400 * each.age, each.lasting)
             for each in jobs
         ]
         places = unneeded(needs, lambda version: f"{version}+farm1", NOW)
@@ -113,9 +113,9 @@ class RandomHistoriesTests(SynchronousTestCase):
         """
         Promise 9.9: results belong to the jobs that built their version, whatever was submitted.
         """
-        old = ResultNeed("a", "1.0-1.fc40", 0.0, False, "1.0-1.f4")
+        old = ResultNeed(1, "a", "1.0-1.fc40", 0.0, False, "1.0-1.f4")
         self.assertEqual(unneeded([old], str, NOW), {("a", "1.0-1.f4")})
-        new = ResultNeed("a", "1.0-1.fc41", None, False, "1.0-1.f4")
+        new = ResultNeed(1, "a", "1.0-1.fc41", None, False, "1.0-1.f4")
         self.assertEqual(unneeded([old, new], str, NOW), set())
 
     def test_strange_files(self) -> None:

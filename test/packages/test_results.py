@@ -2,6 +2,7 @@
 The files of jobs' results.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -27,6 +28,7 @@ from .rpm_files import rpm, srpm
 from .test_job_service import JobCase
 
 DEB = "greet_1.0_amd64.deb"
+OLD, NEW = (sha256(data).hexdigest() for data in (b"old", b"new"))
 
 
 class StoreTests(SynchronousTestCase):
@@ -124,6 +126,65 @@ class StoreTests(SynchronousTestCase):
             self.assertIn("is there already, with other bytes", str(error))
             self.assertEqual(self.names(), ["amd64"])
 
+    def test_replaced(self) -> None:
+        """
+        Promise 9.5: results that give way go when the new ones are checked, by one rename; a master that dies at any
+        step leaves the old ones, the new ones or none, and no architecture of both.
+        """
+        self.refused = "not these."
+        self.store_old()
+        self.assertRaises(InputError, self.replace)
+        self.assertEqual(self.digests(), {"amd64": OLD, "i386": OLD})
+        self.refused = ""
+        seen = []
+        for name in ("rename", "mkdir", "rmdir"):
+            for calls in range(6):
+                self.store_old()
+                ends = [*[mock.DEFAULT] * calls, KeyboardInterrupt, *[mock.DEFAULT] * 6]
+                call = mock.Mock(wraps=getattr(os, name), side_effect=ends)
+                # What a killed master does not do: tidy up.
+                tidying = mock.patch("shutil.rmtree")
+                with mock.patch.object(os, name, call), tidying, contextlib.suppress(KeyboardInterrupt):
+                    self.replace()
+                seen.append(self.digests())
+                self.assertIn(seen[-1], ({"amd64": OLD, "i386": OLD}, {}, {"amd64": NEW}))
+                self.replace()
+                self.assertEqual(self.digests(), {"amd64": NEW})
+                self.assertFalse(os.path.exists(self.earlier))
+        self.assertIn({}, seen)
+
+    @property
+    def earlier(self) -> str:
+        """
+        Another directory of results.
+        """
+        return os.path.join(os.path.dirname(self.place), "0.9")
+
+    def store_old(self) -> None:
+        """
+        Let there be results that may be replaced, in both directories.
+        """
+        shutil.rmtree(os.path.dirname(self.place), ignore_errors=True)
+        refused, self.refused = self.refused, ""
+        self.store(self.output(data=b"old"), self.output("i386", data=b"old"))
+        self.refused = refused
+        shutil.copytree(self.place, self.earlier)
+
+    def replace(self) -> None:
+        """
+        Replace all of these by the output of one architecture.
+        """
+        farm = {name: os.path.join(self.base, name) for name in ("artifacts", "streams")}
+        replaced = [each for each in (self.place, self.earlier) if os.path.isdir(each)]
+        store(self.place, [self.output(data=b"new")], **farm, check=self.check, replaced=replaced)
+
+    def digests(self) -> dict[str, str]:
+        """
+        The digests of the packages that are there, by architecture.
+        """
+        found = load(self.place).packages if os.path.isdir(self.place) else ()
+        return {each.architecture: each.sha256 for each in found}
+
     def test_died(self) -> None:
         """
         Promise 9.5: a master that dies while it stores leaves no architecture in part, and the next one stores it
@@ -156,7 +217,7 @@ class StoreTests(SynchronousTestCase):
         Promise 9.9: results of another job, and a directory that is not there, are not of a job; what a killed master
         had not shown yet decides nothing.
         """
-        job = mock.Mock(numbered="job 1: ")
+        job = mock.Mock(id=1)
         self.assertFalse(results.are_of(self.place, job))
         self.store(self.output(story="job 1: greet 1.0 for bookworm, amd64\n"))
         os.mkdir(os.path.join(self.place, ".i386.new"))
@@ -285,7 +346,11 @@ class RefusedResultsTests(JobCase):
         self.submit()
         self.harness.settle()
         self.assertEqual([self.job(number).state for number in (1, 2)], ["finished", "failed"])
-        self.assertIn("with other bytes: give the package a higher version", self.job(2).reason)
+        self.assertEqual(
+            self.job(2).reason,
+            "greet_1.0+farm1_any.deb is there already, with other bytes, of job 1, which is finished: give the package "
+            "a higher version, or build it with --scratch.",
+        )
 
 
 class BuiltVersionTests(JobCase):

@@ -6,14 +6,15 @@ preparation, job.log of the job itself), and ``SHA256SUMS`` with the digest of e
 directory appears by one rename, when all its files are on the disk.  Packages are hard links to the artifacts of the
 builds, so they take no room of their own, and stay when retention removes the artifacts.
 
-A package is never replaced: the same version with other contents is refused.  Scratch builds have a directory for each
-job instead, ``packages/<target>/+scratch/<job>/<architecture>/`` (no package has a name with "+" first).
+The same version with other contents is refused, unless nobody can have seen what is there (`service.giving_way`).
+Scratch builds have a directory for each job instead, ``packages/<target>/+scratch/<job>/<architecture>/`` (no package
+has a name with "+" first).
 """
 
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing, suppress
 from hashlib import sha256
 
@@ -31,6 +32,8 @@ TREE = "packages"
 """The directory of all results, in the master's."""
 SCRATCH = "+scratch"
 SUMS = "SHA256SUMS"
+GONE = ".gone-"
+"""The beginning of the name of a directory of results that are being removed."""
 BUILD_LOG, ROOT_LOG, JOB_LOG = "build.log", "root.log", "job.log"
 PACKAGES = (".deb", ".udeb", ".ddeb", ".rpm")
 """The endings of names of package files.  Only these must be the same when a build is repeated."""
@@ -42,9 +45,13 @@ MOST_FILES = 1000
 """Files of one architecture."""
 
 _LOGS = {"building": BUILD_LOG, "prepping": ROOT_LOG}
+_NUMBER = re.compile(r"job (?P<number>[1-9][0-9]{0,17}): ")
 _SUM = re.compile(r"(?P<sha256>[0-9a-f]{64})  (?P<name>\S+)\Z")
 _PIECE = 1 << 20
 _LONGEST_LINE = 1000
+
+OTHER_VERSION = "give the package a higher version, or build it with --scratch"
+"""The remedy where a version is there already."""
 
 
 @frozen
@@ -167,16 +174,18 @@ def store(
     artifacts: str,
     streams: str,
     check: Callable[[Mapping[str, str]], object],
+    replaced: Collection[str] = (),
 ) -> JobResults:
     """
     Store *outputs* in the directory *place*, each architecture whole or not at all.  *artifacts*, *streams*: the
     directories of the farm.  *check* gets the directory of each architecture before anybody else can see it, and raises
-    `InputError` if it may not be kept.
+    `InputError` if it may not be kept.  *replaced*: directories of results, perhaps *place* itself, that are removed
+    when all is checked.
 
     An architecture that is already there with the same packages is left as it is; `InputError`, and no change, when a
     package is there with other contents.
     """
-    new = [each for each in outputs if not _is_there(place, each)]
+    new = [each for each in outputs if place in replaced or not _is_there(place, each)]
     try:
         make_directories(place)
     except OSError as error:
@@ -186,6 +195,8 @@ def store(
         for each in new:
             directories[each.architecture] = _prepare(place, each, artifacts, streams)
         check(directories)
+        for other in replaced:
+            _make_way(other, [] if other != place else new)
         for each in new:
             _show(place, each)
     finally:
@@ -203,9 +214,13 @@ def remove_old_scratch(basedir: str, target: str, now: float) -> None:
     """
     top = os.path.join(basedir, TREE, target, SCRATCH)
     try:
-        numbers = sorted((name for name in os.listdir(top) if name.isdigit()), key=int, reverse=True)
+        names = os.listdir(top)
     except FileNotFoundError:
         return
+    numbers = sorted((name for name in names if name.isdigit()), key=int, reverse=True)
+    for name in names:
+        if name.startswith(GONE):
+            shutil.rmtree(os.path.join(top, name), ignore_errors=True)
     for place, name in enumerate(numbers):
         one = os.path.join(top, name)
         if place >= MOST_SCRATCH or os.stat(one).st_mtime < now - SCRATCH_KEPT:
@@ -239,40 +254,78 @@ def _checked(name: str) -> str:
 
 def are_there(place: str, outputs: Sequence[ArchOutput]) -> bool:
     """
-    Whether packages of *outputs* are in *place* already: all that were made for one of the architectures, and none with
-    other bytes, which is an `InputError`.  Blocks; `FileError`.
+    Whether packages of *outputs* are in *place*: all that were made for one of the architectures, and none with other
+    bytes.  Blocks; `FileError`.
     """
     if not os.path.isdir(place):
         return False
-    there: dict[str, dict[str, str]] = {each.architecture: {} for each in outputs}
-    for file in load(place).packages:
-        there.setdefault(file.architecture, {})[file.name] = file.sha256
-    same = False
+    there = _packages_in(place)
+    same = [output for output in outputs if (made := _packages_of(output)) and there.get(output.architecture) == made]
+    return bool(same) and not with_other_bytes(place, outputs)
+
+
+def with_other_bytes(place: str, outputs: Sequence[ArchOutput], *, whole: bool = False) -> str:
+    """
+    The name of a package of *outputs* that is in *place* with other bytes; "": there is none.  *whole*: or that is only
+    in one of the two, of an architecture that both have.  Blocks; `FileError`.
+    """
+    if not os.path.isdir(place):
+        return ""
+    there = _packages_in(place)
     for output in outputs:
-        kept, made = there[output.architecture], _packages_of(output)
-        if differing := sorted(name for name in kept.keys() & made.keys() if kept[name] != made[name]):
-            raise _other_bytes(differing[0])
-        same = same or (bool(made) and kept == made)
-    return same
+        kept, made = there.get(output.architecture), _packages_of(output)
+        if kept is None:
+            continue
+        compared = kept.keys() | made.keys() if whole else kept.keys() & made.keys()
+        if differing := sorted(name for name in compared if kept.get(name) != made.get(name)):
+            return differing[0]
+    return ""
+
+
+def owners(place: str) -> set[int | None]:
+    """
+    The numbers of the jobs whose results are in the directory *place*; None is among them where it cannot be told.
+    Blocks; `FileError`.
+    """
+    try:
+        with os.scandir(place) as entries:
+            shown = [each.path for each in entries if each.is_dir() and not each.name.startswith(".")]
+        return {_owner(os.path.join(each, JOB_LOG)) for each in shown}
+    except OSError as error:
+        raise file_error(error, _named(place), cannot="be read") from error
 
 
 def are_of(place: str, job: Job) -> bool:
     """
     Whether there is a directory *place*, and no results of another job are in it.  Blocks; `FileError`.
     """
-    try:
-        with os.scandir(place) as entries:
-            shown = [each.path for each in entries if each.is_dir() and not each.name.startswith(".")]
-        return all(_first_line(os.path.join(each, JOB_LOG)).startswith(job.numbered) for each in shown)
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        raise file_error(error, _named(place), cannot="be read") from error
+    return os.path.isdir(place) and owners(place) <= {job.id}
 
 
-def _first_line(path: str) -> str:
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return file.readline(_LONGEST_LINE)
+def packages_below(place: str) -> set[str]:
+    """
+    The names of all packages in the directory *place* and those in it.  Blocks.
+    """
+    return {name for _, _, names in os.walk(place) for name in names if name.endswith(PACKAGES)}
+
+
+def set_aside(place: str) -> str:
+    """
+    Rename the directory *place*, so that nobody sees a part of it while it is removed; returns where it is.  What a
+    killed master leaves of it, `result_retention` removes, or `remove_old_scratch`.
+    """
+    above, name = os.path.split(place)
+    gone = os.path.join(above, f"{GONE}{name}")
+    shutil.rmtree(gone, ignore_errors=True)
+    os.rename(place, gone)
+    return gone
+
+
+def _owner(log: str) -> int | None:
+    with suppress(FileNotFoundError), open(log, encoding="utf-8", errors="replace") as file:
+        if match := _NUMBER.match(file.readline(_LONGEST_LINE)):
+            return int(match["number"])
+    return None
 
 
 def _is_there(place: str, output: ArchOutput) -> bool:
@@ -281,22 +334,25 @@ def _is_there(place: str, output: ArchOutput) -> bool:
     """
     if not os.path.isdir(os.path.join(place, output.architecture)):
         return False
-    there = {each.name: each.sha256 for each in load(place).packages if each.architecture == output.architecture}
-    made = _packages_of(output)
-    differing = sorted(name for name in there.keys() | made.keys() if there.get(name) != made.get(name))
-    if differing:
-        raise _other_bytes(differing[0])
+    if name := with_other_bytes(place, [output], whole=True):
+        raise InputError(f"{name} is there already, with other bytes: {OTHER_VERSION}.")
     return True
+
+
+def _packages_in(place: str) -> dict[str, dict[str, str]]:
+    """
+    The digests of the packages in *place*, by architecture and name.
+    """
+    there: dict[str, dict[str, str]] = {}
+    for file in load(place).files:
+        packages = there.setdefault(file.architecture, {})
+        if file.is_package:
+            packages[file.name] = file.sha256
+    return there
 
 
 def _packages_of(output: ArchOutput) -> dict[str, str]:
     return {each.name: each.sha256 for each in output.artifacts if each.name.endswith(PACKAGES)}
-
-
-def _other_bytes(name: str) -> InputError:
-    return InputError(
-        f"{name} is there already, with other bytes: give the package a higher version, or build it with --scratch."
-    )
 
 
 def _hidden(place: str, output: ArchOutput) -> str:
@@ -309,6 +365,22 @@ def _show(place: str, output: ArchOutput) -> None:
         sync_directory(place)
     except OSError as error:
         raise file_error(error, f"results for {output.architecture}") from error
+
+
+def _make_way(place: str, new: Sequence[ArchOutput]) -> None:
+    """
+    Remove all that is shown in *place*, by one rename; what of *new* is prepared there stays.
+    """
+    try:
+        gone = set_aside(place)
+        os.mkdir(place, 0o700)
+        for each in new:
+            os.rename(_hidden(gone, each), _hidden(place, each))
+        if not new:
+            os.rmdir(place)
+    except OSError as error:
+        raise file_error(error, _named(place)) from error
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def _prepare(place: str, output: ArchOutput, artifacts: str, streams: str) -> str:

@@ -31,6 +31,7 @@ from ..records.jobs import Job
 from ..records.results import JobResults
 from ..targets.target import Target
 from .checked_builds import built_version, checked_builds, submitted_file
+from .giving_way import why_kept
 from .job_story import story_of
 from .made_source import examine_made, submit_made
 from .served_targets import ServedTargets
@@ -204,6 +205,10 @@ class JobAdvance:
         submitted = await submitted_file(self._farm, job)
         version = await self._farm.in_thread(partial(built_version, target, job, submitted, outputs, storage.artifacts))
         version = await self._farm.in_thread(partial(self._version_there, job, target, outputs, version))
+        replaced = await self._farm.in_thread(partial(self._with_other_bytes, job, target, outputs, version))
+        for place, name in replaced.items():
+            if sentence := await why_kept(self._farm, self._served, job, target, place, name):
+                raise InputError(sentence)
 
         def record(connection: Connection) -> tuple[Job, list[str]]:
             built = job_records.set_built_version(connection, job, version)
@@ -219,6 +224,7 @@ class JobAdvance:
                 artifacts=storage.artifacts,
                 streams=storage.streams,
                 check=partial(checked_builds, submitted, target.suffix),
+                replaced=tuple(replaced),
             )
         )
 
@@ -242,14 +248,32 @@ class JobAdvance:
     def _version_there(self, job: Job, target: Target, outputs: Sequence[results.ArchOutput], version: str) -> str:
         """
         The version under which *outputs* are stored already: until 2026-11-30 that was always the submitted one.
-        *version*, if they are not.  `InputError` when the same packages are there with other bytes.  Blocks.
+        *version*, if they are not.  Blocks.
+        """
+        for other in self._earlier_versions(job, target, version):
+            if results.are_there(results.place_of(self._farm.basedir, job, other), outputs):
+                return other
+        return version
+
+    def _with_other_bytes(
+        self, job: Job, target: Target, outputs: Sequence[results.ArchOutput], version: str
+    ) -> dict[str, str]:
+        """
+        By directory: a package of *outputs* that is stored there with other bytes.  Blocks.
+        """
+        place = partial(results.place_of, self._farm.basedir, job)
+        found = {place(version): results.with_other_bytes(place(version), outputs, whole=True)}
+        for other in self._earlier_versions(job, target, version):
+            found[place(other)] = results.with_other_bytes(place(other), outputs)
+        return {each: name for each, name in found.items() if name}
+
+    def _earlier_versions(self, job: Job, target: Target, version: str) -> list[str]:
+        """
+        The versions but *version* under which an earlier master may have stored what *job* made.
         """
         place = partial(results.place_of, self._farm.basedir, job)
         earlier = [job.built_version] if job.built_version is not None else []
-        for other in (*earlier, target.built_version(job.version)):
-            if place(other) != place(version) and results.are_there(place(other), outputs):
-                return other
-        return version
+        return [each for each in (*earlier, target.built_version(job.version)) if place(each) != place(version)]
 
     async def get(self, number: int) -> Job | None:
         return await read_retrying(self._farm.records, partial(job_records.get, id=number), self._farm.clock)

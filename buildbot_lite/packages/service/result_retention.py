@@ -25,14 +25,12 @@ from sqlalchemy import Connection, bindparam, exists, or_, select
 from ...storage import schema
 from ...storage.statements import Query
 from ..records.job_states import JobState
-from ..records.results import PACKAGES, TREE, version_directory
+from ..records.results import GONE, TREE, packages_below, set_aside, version_directory
 
 UNPUBLISHED_KEPT = 14 * 86400.0
 """Seconds after the end of the last job of a version for which unpublished results are kept."""
 LOOKED_EVERY = 3600.0
 """Seconds between two checks of all results of a target."""
-
-_GONE = ".gone-"
 
 Place = tuple[str, str]
 """The name of a package, and the directory of its version."""
@@ -41,29 +39,37 @@ Place = tuple[str, str]
 @frozen
 class ResultNeed:
     """
-    How long one job keeps the results of its version.  *built*: the version of the packages, if it is recorded; else it
-    follows from that of the source.  *ended*: seconds since 1970; None: the job has not ended.
+    How long the job with the number *job* keeps the results of its version.  *built*: the version of the packages, if
+    it is recorded; else it follows from that of the source.  *ended*: seconds since 1970; None: the job has not ended.
     *lasting*: the results are kept as long as the job is remembered.
     """
 
+    job: int
     name: str
     version: str
     ended: float | None
     lasting: bool
     built: str | None = None
 
+    def place(self, built_version: Callable[[str], str]) -> Place:
+        """
+        Where they are.  *built_version*: the version of packages that are made of a source, where it is not recorded.
+        """
+        return self.name, version_directory(self.built or built_version(self.version))
+
 
 def _need(
-    name: str, version: str, built: str | None, state: str, ended: float | None, history: str, marked: Any
+    job: int, name: str, version: str, built: str | None, state: str, ended: float | None, history: str, marked: Any
 ) -> ResultNeed:
     # Whether the target had a repository when the job was built; master.cfg may have changed since.
     only_results = state == JobState.FINISHED.value and f'"{JobState.REPOWAIT.value}"' not in history
-    return ResultNeed(name, version, ended, bool(marked) or only_results, built)
+    return ResultNeed(job, name, version, ended, bool(marked) or only_results, built)
 
 
 _jobs, _arches, _builds = schema.package_jobs, schema.package_job_arches, schema.builds
 _NEEDS = Query(
     select(
+        _jobs.c.id,
         _jobs.c.name,
         _jobs.c.version,
         _jobs.c.built_version,
@@ -104,7 +110,7 @@ def unneeded(needs: Iterable[ResultNeed], built_version: Callable[[str], str], n
     """
     needed: dict[Place, bool] = {}
     for each in needs:
-        place = each.name, version_directory(each.built or built_version(each.version))
+        place = each.place(built_version)
         recent = each.ended is None or each.ended > now - UNPUBLISHED_KEPT
         needed[place] = needed.get(place, False) or each.lasting or recent
     return {place for place, is_needed in needed.items() if not is_needed}
@@ -120,13 +126,10 @@ def remove_unpublished(basedir: str, target: str, places: Collection[Place], pub
     for name, versions in _there(top).items():
         for version in versions:
             path = os.path.join(top, name, version)
-            if version.startswith(_GONE):
+            if version.startswith(GONE):
                 shutil.rmtree(path, ignore_errors=True)
-            elif (name, version) in places and _packages(path).isdisjoint(published):
-                gone = os.path.join(top, name, f"{_GONE}{version}")
-                shutil.rmtree(gone, ignore_errors=True)
-                os.rename(path, gone)
-                shutil.rmtree(gone, ignore_errors=True)
+            elif (name, version) in places and packages_below(path).isdisjoint(published):
+                shutil.rmtree(set_aside(path), ignore_errors=True)
                 removed.append((name, version))
         with suppress(OSError):
             os.rmdir(os.path.join(top, name))  # empty: nothing of the package is kept
@@ -148,7 +151,3 @@ def _directories(path: str) -> list[str]:
             return [each.name for each in entries if each.is_dir(follow_symlinks=False)]
     except FileNotFoundError:
         return []
-
-
-def _packages(place: str) -> set[str]:
-    return {name for _, _, names in os.walk(place) for name in names if name.endswith(PACKAGES)}
