@@ -25,9 +25,9 @@ from attrs import frozen
 
 from ..errors import BuildbotLiteError, ConfigError
 from ..storage.permissions import check_farm
+from .config.executed_line import MAIN_FILE
 from .config.loading import load
 from .config.master_config import DEFAULT_RECONFIG_TIMEOUT
-from .config.mistakes import MAIN_FILE
 from .config.secret_stores import taken
 from .grants.listening import check_ports
 

@@ -14,11 +14,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.errors import ConfigError
 from buildbot_lite.extensions import configuration_keys
 from buildbot_lite.master.config.assembly import assemble
+from buildbot_lite.master.config.executed_line import SourceLine
 from buildbot_lite.master.config.generations import Generations
 from buildbot_lite.master.config.keys import OWN_KEYS, AnyKey, Key
 from buildbot_lite.master.config.loading import Generation, hash_of, load
 from buildbot_lite.master.config.master_config import DEFAULT_DB
-from buildbot_lite.master.config.mistakes import MistakesError, SourceLine, collecting
+from buildbot_lite.master.config.mistakes import MistakesError, collecting
 from buildbot_lite.master.trial_load import KEYS
 from buildbot_lite.model.registry import Registry
 from buildbot_lite.model.time_limit import allow_interruptions

@@ -10,8 +10,9 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import ConfigError
+from buildbot_lite.master.config.executed_line import SourceLine
 from buildbot_lite.master.config.loading import hash_of, load
-from buildbot_lite.master.config.mistakes import MistakesError, SourceLine
+from buildbot_lite.master.config.mistakes import MistakesError
 from buildbot_lite.model.properties import Properties
 from buildbot_lite.model.rendering import View, render_now
 

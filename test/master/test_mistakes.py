@@ -10,14 +10,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import ConfigError
 from buildbot_lite.master.config.argument_fit import NotingType
+from buildbot_lite.master.config.executed_line import SourceLine, current_line
 from buildbot_lite.master.config.mistakes import (
     MISSING,
     MOST_MISTAKES,
     Mistake,
     MistakesError,
-    SourceLine,
     collecting,
-    current_line,
     note,
     once_loaded,
 )

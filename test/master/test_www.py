@@ -4,8 +4,8 @@ The key c['www'].
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.master.config.executed_line import MAIN_FILE
 from buildbot_lite.master.config.loading import load
-from buildbot_lite.master.config.mistakes import MAIN_FILE
 from buildbot_lite.master.config.www import MOST_PROXIES, WebPages
 
 from .configurations import HEAD, configured, remarks_in, sentences_in

@@ -11,7 +11,8 @@ from typing import Any
 from ...model.suggestions import did_you_mean, nearest
 from .buildbot_table import Treatment
 from .buildbot_words import Word, argument_of
-from .mistakes import MISSING, as_written, loading, note, remark
+from .executed_line import as_written
+from .mistakes import MISSING, loading, note, remark
 from .overrides import check_overrides, is_shipped
 
 

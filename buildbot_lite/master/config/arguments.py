@@ -15,14 +15,9 @@ from ...model.properties import Properties, checked_property_name, checked_value
 from ...model.rendering import Renderable, Secret, is_renderable
 from ...model.suggestions import did_you_mean
 from ...model.user_functions import limited
+from .executed_line import SourceLine, is_in_sources
 from .function_words import DECIDING, missing_words
-from .mistakes import (
-    MISSING,
-    SourceLine,
-    is_in_sources,
-    note,
-    remark,
-)
+from .mistakes import MISSING, note, remark
 from .placeholders import holds_placeholder, is_placeholder
 
 T = TypeVar("T")

@@ -13,7 +13,8 @@ from ...model.rendering import View, is_renderable, render
 from ...model.suggestions import did_you_mean
 from .argument_fit import NotingType
 from .arguments import ArgumentChecker
-from .mistakes import current_line, once_loaded
+from .executed_line import current_line
+from .mistakes import once_loaded
 
 LARGEST_NUMBER = 999_999_999
 """The largest number of a build."""

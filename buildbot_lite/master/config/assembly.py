@@ -18,17 +18,12 @@ from .argument_fit import fitting_arguments
 from .arguments import ArgumentChecker, as_list, shown
 from .buildbot_table import Treatment
 from .buildbot_words import find
+from .executed_line import SourceLine, placed
 from .keys import OWN_KEYS, AnyKey, Key, ListKey
 from .lock_checks import check_locks
 from .locks import declared_locks
 from .master_config import MasterConfig, has_port
-from .mistakes import (
-    SourceLine,
-    missing_names,
-    note,
-    placed,
-    remark,
-)
+from .mistakes import missing_names, note, remark
 from .objects import BuilderConfig, BuildSlave, listed
 from .placeholders import holds_placeholder, is_placeholder
 from .schedulers import BaseScheduler

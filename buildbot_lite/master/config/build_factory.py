@@ -12,7 +12,8 @@ from ...model.rendering import is_renderable
 from ...model.user_functions import limited
 from .argument_fit import NotingType
 from .arguments import ArgumentChecker
-from .mistakes import current_line, note, remark
+from .executed_line import current_line
+from .mistakes import note, remark
 from .placeholders import is_placeholder
 
 

@@ -13,7 +13,8 @@ from ...model.properties import checked_property_name, checked_value
 from ...model.urls import without_passwords
 from ...model.user_functions import limited
 from .arguments import ArgumentChecker
-from .mistakes import current_line, once_loaded, remark
+from .executed_line import current_line
+from .mistakes import once_loaded, remark
 
 LONGEST_NAME = 150
 

@@ -13,7 +13,7 @@ from ...model.suggestions import did_you_mean
 from ...model.user_functions import limited
 from .argument_fit import NotingType
 from .arguments import ArgumentChecker
-from .mistakes import current_line
+from .executed_line import current_line
 
 
 class NotABranchType:

@@ -18,7 +18,7 @@ from ...storage.records.changes import RecordedChange
 from .argument_fit import NotingType
 from .arguments import ArgumentChecker
 from .change_fields import LONGEST_NAME, change_of
-from .mistakes import current_line
+from .executed_line import current_line
 
 T = TypeVar("T")
 

@@ -13,7 +13,8 @@ from ...model.properties import LARGEST_VALUE, Json
 from ...model.user_functions import error_text, limited
 from .argument_fit import NotingType, note_unknown, written_name
 from .arguments import ArgumentChecker, as_list
-from .mistakes import current_line, remark
+from .executed_line import current_line
+from .mistakes import remark
 
 ANY_SLAVE = "any"
 """The value of `WorkerChoiceParameter` with which the farm chooses the slave."""

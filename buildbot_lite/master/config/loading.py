@@ -18,17 +18,10 @@ from ...model.code_owner import STORED
 from ...model.json_reader import encode
 from ...model.time_limit import OverdueError, call_within
 from .assembly import assemble
+from .executed_line import MAIN_FILE, SourceLine
 from .keys import OWN_KEYS, AnyKey
 from .master_config import MasterConfig
-from .mistakes import (
-    MAIN_FILE,
-    Mistake,
-    Mistakes,
-    MistakesError,
-    SourceLine,
-    collecting,
-    in_reading_order,
-)
+from .mistakes import Mistake, Mistakes, MistakesError, collecting, in_reading_order
 from .modules import Modules
 from .own_files import LARGEST_FILES, Sources
 from .property_uses import remark_on_unset

@@ -19,8 +19,9 @@ from itertools import combinations, islice, product
 from attrs import frozen
 
 from ...model.locks import LockName
+from .executed_line import SourceLine
 from .lock_orders import LockOrder, LockOrders, has_locks
-from .mistakes import SourceLine, note, remark
+from .mistakes import note, remark
 from .objects import BuilderConfig, BuildSlave
 from .schedulers import BaseScheduler
 

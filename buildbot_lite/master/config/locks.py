@@ -11,7 +11,8 @@ from ...model.locks import LockName, LockUse, combined
 from ...model.rendering import is_renderable
 from .argument_fit import NotingType, written_name
 from .arguments import ArgumentChecker
-from .mistakes import SourceLine, current_line, declare, declared, note
+from .executed_line import SourceLine, current_line
+from .mistakes import declare, declared, note
 
 MODES = ("counting", "exclusive")
 

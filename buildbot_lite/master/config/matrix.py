@@ -12,7 +12,7 @@ from ...errors import BuildbotLiteError
 from ...model.properties import Json, checked_property_name, checked_value
 from .argument_fit import NotingType
 from .arguments import ArgumentChecker
-from .mistakes import current_line
+from .executed_line import current_line
 
 MOST_COMBINATIONS = 256
 """The most combinations of one matrix."""

@@ -13,28 +13,20 @@ load (in a test, at a prompt) nothing collects mistakes, and `note` raises `Conf
 
 A *remark* is a sentence about something that is allowed, but has no effect or not the expected one.  `remark` keeps it
 in the same way, and the configuration is not refused.
-
-The line of a mistake is that of the innermost stack frame whose code is from a file of the configuration.  So
-constructors need no argument for it, and it is right in loops and functions of the configuration, too.  (Rejected: the
-syntax tree, which cannot tell which iteration of a loop was wrong.)
 """
 
-import re
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from types import FrameType
 from typing import Any, TypeVar
 
 from attrs import field, frozen
 
 from ...errors import ConfigError
-from .source_texts import is_asked_for, is_handled
+from .executed_line import MAIN_FILE, ExecutedFiles, SourceLine, current_line, executing
 
 T = TypeVar("T")
 
-MAIN_FILE = "master.cfg"
 MOST_MISTAKES = 200
 
 
@@ -48,19 +40,6 @@ class Missing:
 
 
 MISSING: Any = Missing()
-
-
-@frozen(order=True)
-class SourceLine:
-    """
-    A *line* of one of the configuration's files; line 0 means the whole file.
-    """
-
-    file: str = MAIN_FILE
-    line: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}" if self.line else self.file
 
 
 @frozen(order=True)
@@ -91,21 +70,18 @@ class Mistakes:
     """
     The mistakes and remarks noted so far.
 
-    *files*: file name in code objects → file name in sentences.  *texts*: file name in sentences → the file's text.
-    *found*: the mistakes.  *checks*: those of `once_loaded`.  *property_uses*: lines that need a property of builds,
-    with its name.  *missing_names*: names of schedulers, slaves and so on whose classes do not exist.  *declared*: the
-    objects of `declare`.  *places*: the lines of `placed`, innermost last.
+    *texts*: the files of the configuration, by their names in sentences.  *found*: the mistakes.  *checks*: those of
+    `once_loaded`.  *property_uses*: lines that need a property of builds, with its name.  *missing_names*: names of
+    schedulers, slaves and so on whose classes do not exist.  *declared*: the objects of `declare`.
     """
 
-    files: Mapping[str, str]
-    texts: Mapping[str, str] = field(factory=dict)
+    texts: Mapping[str, str]
     found: list[Mistake] = field(factory=list, init=False)
     remarks: list[Mistake] = field(factory=list, init=False)
     checks: list[tuple[SourceLine, Callable[[Any], str | None]]] = field(factory=list, init=False)
     property_uses: list[tuple[SourceLine, str]] = field(factory=list, init=False)
     missing_names: set[str] = field(factory=set, init=False)
     declared: list[Any] = field(factory=list, init=False)
-    places: list[SourceLine] = field(factory=list, init=False)
 
     def add(self, mistake: Mistake) -> None:
         """
@@ -150,21 +126,14 @@ def collecting(files: Mapping[str, str], texts: Mapping[str, str] | None = None)
     Collect the mistakes noted in this context.  *files* and *texts* may grow meanwhile, as the configuration imports
     modules.
     """
-    mistakes = Mistakes(files, {} if texts is None else texts)
+    executed = ExecutedFiles(files, {} if texts is None else texts)
+    mistakes = Mistakes(executed.texts)
     token = _collecting.set(mistakes)
     try:
-        yield mistakes
+        with executing(executed):
+            yield mistakes
     finally:
         _collecting.reset(token)
-
-
-def is_in_sources(text: str) -> bool:
-    """
-    Whether *text* is a quoted text in one of the files of the configuration that is being loaded.
-    """
-    mistakes = _collecting.get()
-    texts = () if mistakes is None else mistakes.texts.values()
-    return any(quote + text + quote in source for source in texts for quote in "'\"")
 
 
 def note(sentence: str, place: SourceLine | None = None, *, of: object = None) -> None:
@@ -211,48 +180,6 @@ def loading() -> bool:
     return _collecting.get() is not None
 
 
-def handled_here(*errors: type[Exception]) -> bool:
-    """
-    Whether the configuration handles one of *errors*: one of its lines on the stack is inside a ``try``.
-
-    Code that tests in this way whether a word exists must get the error, and is no mistake.
-    """
-    mistakes = _collecting.get()
-    return mistakes is not None and any(
-        is_handled(mistakes.texts.get(place.file, ""), place.line, errors) for place, _ in _executed_lines(mistakes)
-    )
-
-
-def asked_for_here(word: str) -> bool:
-    """
-    Whether the line of the configuration that is being executed asks if something has the attribute *word*.
-    """
-    return is_asked_for(*text_here(), word)
-
-
-def text_here() -> tuple[str, int]:
-    """
-    The text of the configuration's file that is being executed, and the current line; outside a load, "" and 0.
-    """
-    mistakes, place = _collecting.get(), current_line()
-    if mistakes is None or place is None:
-        return "", 0
-    return mistakes.texts.get(place.file, ""), place.line
-
-
-def as_written(*words: str, of: object = None) -> str:
-    """
-    The one of *words*, names of the same thing, that stands in the current line; the first, if none or several do.
-    """
-    mistakes, place = _collecting.get(), current_line(of)
-    if mistakes is None or place is None:
-        return words[0]
-    lines = mistakes.texts.get(place.file, "").splitlines()
-    line = lines[place.line - 1] if 0 < place.line <= len(lines) else ""
-    found = [word for word in words if re.search(rf"\b{re.escape(word)}\b", line)]
-    return found[0] if len(found) == 1 else words[0]
-
-
 def uses_property(name: str, *, of: object = None) -> None:
     """
     Record that the current line needs the property *name* of builds.  Without effect outside a load.
@@ -289,50 +216,6 @@ def declared(kind: type[T]) -> list[T]:
     """
     mistakes = _collecting.get()
     return [] if mistakes is None else [each for each in mistakes.declared if isinstance(each, kind)]
-
-
-def current_line(of: object = None) -> SourceLine | None:
-    """
-    The line of the configuration that is being executed, or None outside a load.
-
-    *of*: an object under construction.  Then it is the line of the constructor call, also when the class is defined in
-    the configuration and its constructor calls ``super().__init__``.
-    """
-    mistakes = _collecting.get()
-    if mistakes is None:
-        return None
-    placed_at = mistakes.places[-1] if mistakes.places else None
-    return next((place for place, frame in _executed_lines(mistakes) if not _makes(frame, of)), placed_at)
-
-
-def _executed_lines(mistakes: Mistakes) -> Iterator[tuple[SourceLine, FrameType]]:
-    # The innermost line of the configuration comes first.  Not inspect.stack(), which reads the source of each frame.
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001
-    while frame is not None:
-        file = mistakes.files.get(frame.f_code.co_filename)
-        if file is not None:
-            yield SourceLine(file, frame.f_lineno), frame
-        frame = frame.f_back
-
-
-@contextmanager
-def placed(place: SourceLine) -> Iterator[None]:
-    """
-    In this context, *place* is the current line if no line of the configuration is on the stack.
-    """
-    mistakes = _collecting.get()
-    places = [] if mistakes is None else mistakes.places
-    places.append(place)
-    try:
-        yield
-    finally:
-        places.pop()
-
-
-def _makes(frame: FrameType, of: object) -> bool:
-    # Whether this frame is a method of *of*, such as ``__init__``.
-    names = frame.f_code.co_varnames
-    return of is not None and bool(names) and frame.f_locals.get(names[0]) is of
 
 
 def in_reading_order(mistakes: Iterable[Mistake]) -> tuple[Mistake, ...]:

@@ -24,7 +24,8 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from .buildbot_paths import AliasModule, alias_of, is_alias
-from .mistakes import MAIN_FILE, handled_here, loading, note
+from .executed_line import MAIN_FILE, handled_here
+from .mistakes import loading, note
 from .own_files import Sources
 from .placeholders import missing_name, placeholder
 

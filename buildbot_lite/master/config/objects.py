@@ -16,8 +16,9 @@ from ...model.names import directory_name, relative_path
 from .argument_fit import NotingType, written_name
 from .arguments import ArgumentChecker
 from .build_factory import BuildFactory
+from .executed_line import current_line
 from .locks import LockAccess, checked_accesses, locks_argument
-from .mistakes import MISSING, current_line, note, remark
+from .mistakes import MISSING, note, remark
 
 DEFAULT_GRACE = 1800.0
 DEFAULT_MISSING_TIMEOUT = 3600.0

@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any
 
 from .buildbot_words import Word, find
-from .mistakes import once_loaded, text_here
+from .executed_line import text_here
+from .mistakes import once_loaded
 from .source_texts import attributes_of_self
 
 _PACKAGE = __name__.partition(".")[0]

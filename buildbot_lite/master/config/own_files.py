@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.machinery import PathFinder
 
 from ...errors import ConfigError
-from .mistakes import MAIN_FILE
+from .executed_line import MAIN_FILE
 from .source_texts import imported_modules
 
 MOST_FILES = 500

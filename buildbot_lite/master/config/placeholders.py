@@ -16,7 +16,8 @@ from ...model.suggestions import did_you_mean
 from .argument_fit import NotingType
 from .buildbot_table import Treatment
 from .buildbot_words import WORDS, Word, find
-from .mistakes import asked_for_here, handled_here, loading, missing_names, note_once, remark
+from .executed_line import asked_for_here, handled_here
+from .mistakes import loading, missing_names, note_once, remark
 
 _PYTHON_2 = {
     "basestring": "str",

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from .argument_fit import NotingType
 from .arguments import ArgumentChecker
-from .mistakes import current_line
+from .executed_line import current_line
 
 DAY = 86400.0
 MOST_POLICIES = 100

@@ -13,7 +13,8 @@ from ...model.source_stamps import FIELDS as STAMP_FIELDS
 from ...model.suggestions import did_you_mean, nearest
 from .argument_fit import NotingType, argument_names, note_unknown
 from .arguments import LONGEST_TEXT, ArgumentChecker, as_list, shown
-from .mistakes import current_line, once_loaded, remark
+from .executed_line import current_line
+from .mistakes import once_loaded, remark
 
 LARGEST_PRIORITY = 1_000_000
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from .argument_fit import NotingType
 from .arguments import ArgumentChecker
-from .mistakes import current_line
+from .executed_line import current_line
 
 
 class Service(metaclass=NotingType):

@@ -8,7 +8,8 @@ this check, a class that relies on one would be accepted, and its builds would f
 import inspect
 
 from ..config.buildbot_words import find
-from ..config.mistakes import loading, text_here
+from ..config.executed_line import text_here
+from ..config.mistakes import loading
 from ..config.overrides import is_shipped, mistake
 from ..config.placeholders import is_placeholder
 from ..config.source_texts import attributes_of_self

@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 
 from attrs import define
 
-from ..config.mistakes import SourceLine
+from ..config.executed_line import SourceLine
 
 Step = TypeVar("Step")
 

@@ -20,7 +20,8 @@ from ...model.spec import DEFAULT_TIMEOUT, Run, Spec
 from ...model.user_functions import awaited, limited
 from ..config.argument_fit import NotingType
 from ..config.arguments import ArgumentChecker
-from ..config.mistakes import MISSING, current_line
+from ..config.executed_line import current_line
+from ..config.mistakes import MISSING
 from ..config.placeholders import is_placeholder
 from ..slaves.command_streams import Source
 from . import argument_checks as checks

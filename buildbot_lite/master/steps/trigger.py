@@ -18,10 +18,7 @@ from ...model.suggestions import did_you_mean
 from ...model.user_functions import awaited
 from ..config.arguments import ArgumentChecker
 from ..config.matrix import MOST_COMBINATIONS, labelled
-from ..config.mistakes import (
-    missing_names,
-    once_loaded,
-)
+from ..config.mistakes import missing_names, once_loaded
 from ..config.schedulers import LARGEST_PRIORITY
 from . import argument_checks as checks
 from .argument import argument

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...master.config.arguments import ArgumentChecker
+from ...master.config.executed_line import SourceLine, placed
 from ...master.config.keys import Contribution, Key
-from ...master.config.mistakes import SourceLine, note, placed
+from ...master.config.mistakes import note
 from .package_scheduler import PackageScheduler
 from .repository_place import shared
 from .target import Target

@@ -14,14 +14,15 @@ from ...errors import FileError, InputError
 from ...master.config.argument_fit import NotingType, argument_names, note_unknown
 from ...master.config.arguments import ArgumentChecker
 from ...master.config.build_factory import BuildFactory
-from ...master.config.mistakes import current_line, once_loaded, remark
+from ...master.config.executed_line import current_line
+from ...master.config.mistakes import once_loaded, remark
 from ...master.config.objects import BuilderConfig
 from ...master.steps.step import BuildStep
 from ...model.machines import ARCH
 from ...model.properties import Json
 from ..building.farm_repository import FarmRepository
 from ..building.git_sources import checked_sources
-from ..building.roots import Root
+from ..building.root import Root
 from ..building.source_steps import Checkout, MakeSource, SourcePrepping, UploadingSource
 from ..building.steps import ROOTS, Cleanup, Downloading, PackageStep, Uploading
 from ..formats.architectures import BuildPlan

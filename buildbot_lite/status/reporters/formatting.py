@@ -16,7 +16,8 @@ from ...errors import ConfigError
 from ...master.config.argument_fit import NotingType
 from ...master.config.arguments import ArgumentChecker
 from ...master.config.buildbot_words import argument_of
-from ...master.config.mistakes import current_line, remark
+from ...master.config.executed_line import current_line
+from ...master.config.mistakes import remark
 from ...model.rendering import render
 from ...model.results import Result
 from ...model.user_functions import error_text, limited

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...master.config.argument_fit import NotingType
 from ...master.config.arguments import ArgumentChecker
-from ...master.config.mistakes import current_line
+from ...master.config.executed_line import current_line
 from ...model.results import Result
 from .details import BuildDetails
 from .formatting import Formatter, MessageFormatter, MessageFormatterRenderable, formatter_of
