@@ -76,7 +76,8 @@ Where it happens
                                       storage.streams
     a command's processes are ended   keeper.termination
     a page is made                    web.dispatcher ► a module of web.pages ► web.templates
-    a package's root is made          packages.building.roots (words), packages/building/overlay.sh (what they do)
+    a package's root is made          packages.building.debian_roots (words), packages/building/overlay.sh (what they
+                                      do)
 
 The words
 =========

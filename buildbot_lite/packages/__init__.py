@@ -14,7 +14,7 @@ Imports go down only; ``lint-imports`` holds it::
 A package, from a submission to the signed repository::
 
     flappclient ──► targets.package_scheduler: examined, a job, a build for each architecture
-      builds    ──► building.steps, on slaves; in a root (building.roots), with the packages of building.farm_repository
+      builds    ──► building.steps, on slaves; in a building.root, with the packages of building.farm_repository
       job goes on   service.job_service sees that its builds ended; service.job_advance takes each step after that:
       results   ──► service.checked_builds, records.results                         packages/TARGET/NAME/VERSION/ARCH
       repowait  ──► service.target_repositories ──► repositories.repository         the snapshot *build*, for builds
@@ -30,8 +30,9 @@ A source package may also be made from git by a build of its own (``building/sou
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .building.debian_roots import Overlay
     from .building.mock import Mock
-    from .building.roots import Overlay, Plain
+    from .building.plain import Plain
     from .building.sbuild import Sbuild
     from .targets.deb_target import DebTarget
     from .targets.rpm_target import RpmTarget
@@ -41,8 +42,8 @@ __all__ = ["DebTarget", "Mock", "Overlay", "Plain", "RpmTarget", "Sbuild"]
 _HOMES = {
     "DebTarget": "targets.deb_target",
     "Mock": "building.mock",
-    "Overlay": "building.roots",
-    "Plain": "building.roots",
+    "Overlay": "building.debian_roots",
+    "Plain": "building.plain",
     "RpmTarget": "targets.rpm_target",
     "Sbuild": "building.sbuild",
 }

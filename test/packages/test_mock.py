@@ -20,7 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.model.results import Result
 from buildbot_lite.packages.building.kept_roots import KEPT, entering
 from buildbot_lite.packages.building.mock import Mock
-from buildbot_lite.packages.building.roots import FILES, INCOMING, RESULTS, ROOT
+from buildbot_lite.packages.building.root import FILES, INCOMING, RESULTS, ROOT
 from test.control.test_submissions import SubmissionCase
 from test.master.harness import FakeSlave
 

@@ -20,9 +20,10 @@ from unittest import SkipTest
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import InputError
+from buildbot_lite.packages.building.debian_roots import Overlay
 from buildbot_lite.packages.building.kept_roots import KEPT, any_expired, entering, removing_expired
 from buildbot_lite.packages.building.overlay import overlay
-from buildbot_lite.packages.building.roots import FILES, RESULTS, ROOT, Overlay
+from buildbot_lite.packages.building.root import FILES, RESULTS, ROOT
 from buildbot_lite.packages.building.steps import ONLY_FILES
 
 from ..growing_limits import LIMITS, within_limits

@@ -24,7 +24,7 @@ from buildbot_lite.model.spec import Download, Run
 from buildbot_lite.packages import DebTarget, Mock, Overlay
 from buildbot_lite.packages.building import farm_repository, rpm_steps, same_packages
 from buildbot_lite.packages.building.farm_repository import FarmRepository
-from buildbot_lite.packages.building.roots import Root
+from buildbot_lite.packages.building.root import Root
 from buildbot_lite.packages.building.rpm_steps import MOST_ROUNDS, RpmPrepping
 from buildbot_lite.packages.control.job_actions import JobActions
 from buildbot_lite.packages.control.package_jobs import PackageJobs

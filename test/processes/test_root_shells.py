@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from buildbot_lite.packages.building.debian_roots import Overlay
 from buildbot_lite.packages.building.kept_roots import KEPT
 from buildbot_lite.packages.building.overlay import overlay
-from buildbot_lite.packages.building.roots import Overlay
 from buildbot_lite.packages.building.steps import DebianPrepping
 from test.packages.archives import archive, greet
 from test.packages.test_overlay import make_base

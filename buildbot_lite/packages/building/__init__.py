@@ -3,8 +3,8 @@ How a package is built on a slave: steps, clean roots, and the scripts that run 
 
 ::
 
-    targets ──► steps, rpm_steps, source_steps ──► roots (Overlay, Plain) | sbuild | mock     the words of commands
-                  │                                   └──► programs, overlay, debian_scripts ──► *.sh, on the slave
+    targets ──► steps, rpm_steps, source_steps ──► root: debian_roots (Overlay) | sbuild | mock | plain
+                  │                                  └──► programs, overlay, debian_scripts ──► *.sh, on the slave
                   ├──► farm_repository     the packages that the farm built before
                   ├──► same_packages       for a rebuild: those that the first build had in its root
                   ├──► apt_complaint       what is missing, in a sentence

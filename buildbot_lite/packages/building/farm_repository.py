@@ -28,7 +28,7 @@ from ..repositories.debian_metadata import pin
 from ..repositories.for_builds import MOST_SENT, REPOSITORIES, BuildRepository
 from ..repositories.snapshots import BUILD
 from . import debian_scripts
-from .roots import FILES
+from .root import FILES
 
 # "copy:", because with "file:" apt leaves packages where they are, and "--no-download" does not find them there.
 _USE = """\

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from ...master.config.mistakes import MISSING
 from ..formats.source_package import RPM
 from .programs import words_of
-from .roots import DAY, FILES, KEPT_ON_SLAVE, ROOT, Root
+from .root import DAY, FILES, KEPT_ON_SLAVE, ROOT, Root
 
 _ARCH = "{arch}"
 _CONFIG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,100}\Z")

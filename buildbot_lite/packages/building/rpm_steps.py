@@ -10,7 +10,7 @@ from ...master.steps.outcomes import CommandFailedError
 from ...model.results import Result
 from ..repositories.for_builds import MOST_SENT
 from .farm_repository import FarmRepository, needed_rpms
-from .roots import Root
+from .root import Root
 from .steps import LONGEST_LIST, NOT_INSTALLED, PackageStep, Prepping
 
 MOST_ROUNDS = 10

@@ -22,7 +22,7 @@ from ...model.results import Result
 from ...model.spec import Download
 from ...storage.files import file_error
 from ..records.results import TREE
-from .roots import FILES
+from .root import FILES
 
 LISTS = "installed_before"
 """

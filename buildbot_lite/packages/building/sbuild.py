@@ -13,8 +13,9 @@ from typing import ClassVar
 
 from ..formats.source_package import DEB
 from . import debian_scripts
+from .debian_roots import DebianRoot
 from .programs import words_of
-from .roots import FILES, INCOMING, ROOT, DebianRoot
+from .root import FILES, INCOMING, ROOT
 
 _SUFFIXED = "suffixed"
 

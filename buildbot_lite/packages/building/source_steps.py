@@ -28,7 +28,7 @@ from ..formats.git_request import REPOSITORY
 from ..formats.source_package import RPM
 from .checkout_limit import within_disk
 from .git_sources import PROTOCOLS
-from .roots import FILES, RESULTS
+from .root import FILES, RESULTS
 from .steps import PackageStep, Uploading
 
 CHECKOUT, MAKE_SOURCE = "checkout", "make_srpm"

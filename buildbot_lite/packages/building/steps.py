@@ -24,7 +24,7 @@ from .apt_complaint import apt_complaint
 from .farm_repository import FarmRepository, GettingRepository, needed_packages
 from .kept_roots import KEPT_FOR, kept_name
 from .overlay import OVER_LIMIT
-from .roots import FILES, INCOMING, RESULTS, ROOT, Root
+from .root import FILES, INCOMING, RESULTS, ROOT, Root
 from .same_packages import GettingList
 
 LONGEST_SILENCE = 3600.0

@@ -19,7 +19,7 @@ from ...wire.roles import Slave
 from ...wire.shells import ShellHost
 from ..building.kept_roots import KEPT, KEPT_FOR, kept_name
 from ..building.overlay import overlay
-from ..building.roots import MOST_HOURS
+from ..building.root import MOST_HOURS
 from ..records.job_states import ArchState
 from ..records.jobs import Job, JobArch, arches_by_name
 from ..service.job_service import JobService

@@ -23,7 +23,7 @@ from threading import Lock
 from types import FrameType
 from typing import Any
 
-from buildbot_lite.packages.building.roots import Overlay
+from buildbot_lite.packages.building.debian_roots import Overlay
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 HERE = Path(__file__).resolve().parent
