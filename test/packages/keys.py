@@ -8,6 +8,9 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
+
+from twisted.trial.unittest import SynchronousTestCase
 
 LONG_AGO = "20200101T000000"
 
@@ -57,3 +60,21 @@ class GnupgHome:
         """
         subprocess.run(["gpgconf", "--kill", "all"], env=self.environment, check=False, capture_output=True, timeout=60)
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+class KeyCase(SynchronousTestCase):
+    """
+    Tests that share a *key*, which takes gpg a second to make.
+    """
+
+    key: ClassVar[GnupgHome]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        if not getattr(cls, "skip", ""):
+            cls.key = GnupgHome()
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        if hasattr(cls, "key"):
+            cls.key.remove()

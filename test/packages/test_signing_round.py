@@ -11,13 +11,12 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Any, ClassVar
+from typing import Any
 from unittest import mock
 
 from attrs import asdict, define, evolve, field
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
-from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.child_programs import ProgramError
 from buildbot_lite.errors import DiskFullError, InputError, MessageError, NotFoundError, RefusedError
@@ -45,7 +44,7 @@ from test.master.harness import MasterHarness
 from ..needs import needs
 from .archives import TINY_SRPM
 from .built_packages import rpm
-from .keys import GnupgHome
+from .keys import GnupgHome, KeyCase
 
 REPOMD = '<?xml version="1.0"?>\n<repomd xmlns="http://linux.duke.edu/metadata/repo">{}</repomd>\n'
 RELEASE = "Suite: bookworm\nDate: today\nSHA256:\n{}"
@@ -144,23 +143,12 @@ class GoneError(Exception):
 
 
 @needs("gpg", "gpgv", "rpmkeys")
-class RoundCase(SynchronousTestCase):
+class RoundCase(KeyCase):
     """
     A target f4 with jobs, each of one package.  *index*: of its repository.
     """
 
     index = "repomd.xml"
-    key: ClassVar[GnupgHome]
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        if not getattr(cls, "skip", ""):
-            cls.key = GnupgHome()
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        if hasattr(cls, "key"):
-            cls.key.remove()
 
     def setUp(self) -> None:
         super().setUp()

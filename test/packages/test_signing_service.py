@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from itertools import count
-from typing import Any, ClassVar
+from typing import Any
 from unittest import mock
 
 from attrs import define, field
@@ -33,7 +33,7 @@ from buildbot_lite.wire.control import ExposedControl
 from buildbot_lite.wire.exposed import Exposed, Revocable
 
 from ..needs import needs
-from .keys import GnupgHome
+from .keys import KeyCase
 from .test_job_service import JobCase
 from .test_signing_round import FakeDisplay, FakeRepository
 
@@ -79,23 +79,12 @@ class FakeTargetRepository:
 
 
 @needs("gpg", "gpgv")
-class SigningServiceCase(JobCase):
+class SigningServiceCase(KeyCase, JobCase):
     """
     A target whose repository is a fake one, and whose signatures are real.
     """
 
     sign = "manual"
-    key: ClassVar[GnupgHome]
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        if not getattr(cls, "skip", ""):
-            cls.key = GnupgHome()
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        if hasattr(cls, "key"):
-            cls.key.remove()
 
     def setUp(self) -> None:
         self.repository = FakeRepository("Release")

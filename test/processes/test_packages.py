@@ -207,6 +207,15 @@ class PackagesCase(SynchronousTestCase):
         self.farm.slave_options["bot1"] = self.of_slave
         self.farm.config(HEAD + f"c['targets'] = [{self.target.replace('ARCH', self.arch)}]\n")
 
+    def built(self, target: str, data: bytes) -> Done:
+        """
+        Submit *data* to *target*, which may have to make a base.
+        """
+        done = self.farm.submit(target, data, within=550.0)
+        if b"Unable to fetch" in done.out or b"Could not resolve" in done.out:
+            raise SkipTest(NO_SOURCES)
+        return done
+
     def source(self, script: str = "true", more: str = "", name: str = "greet") -> bytes:
         """
         Return an archive of the source package *name*, whose build runs *script*; *more*: further fields of
@@ -458,15 +467,6 @@ class OverlayTests(PackagesCase):
         work = self.farm.slave_directory("bot1") / "work"
         work.mkdir(exist_ok=True)
         (work / "roots").symlink_to(self.bases)
-
-    def built(self, target: str, data: bytes) -> Done:
-        """
-        Submit *data* to *target*, which may have to make a base.
-        """
-        done = self.farm.submit(target, data, within=550.0)
-        if b"Unable to fetch" in done.out or b"Could not resolve" in done.out:
-            raise SkipTest(NO_SOURCES)
-        return done
 
     def test_built(self) -> None:
         """

@@ -10,11 +10,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
-from unittest import SkipTest
 
 from buildbot_lite.packages.building.sbuild import Sbuild
 
-from ..needs import NO_SOURCES, needs
+from ..needs import needs
 from ..process_table import alive, arguments
 from .farm import Done, until
 from .test_packages import PackagesCase
@@ -102,15 +101,6 @@ class SbuildTests(PackagesCase):
         slave.before = self.before
         slave.start()
         self.temporary = set(os.listdir(tempfile.gettempdir()))
-
-    def built(self, target: str, data: bytes) -> Done:
-        """
-        Submit *data* to *target*, which may have to make a base.
-        """
-        done = self.farm.submit(target, data, within=550.0)
-        if b"Unable to fetch" in done.out or b"Could not resolve" in done.out:
-            raise SkipTest(NO_SOURCES)
-        return done
 
     def packages(self, builder: str) -> dict[str, bytes]:
         """
