@@ -121,6 +121,47 @@ class OverlayProgramTests(SynchronousTestCase):
         self.assertEqual(self.run_words(self.begin), (0, ""))
         return self.run_words(self.root(**limits).build("amd64", script))
 
+    def test_no_namespaces(self) -> None:
+        """
+        Where the kernel refuses namespaces to ordinary users, as in many containers, the build ends with one sentence.
+        The process that `unshare` began for ``--map-auto`` would wait then for ever, with its descriptors (util-linux
+        2.38).
+        """
+        programs = self.slave / "programs"
+        programs.mkdir()
+        left = self.slave / "left"
+        for name, script in {
+            "id": "echo 1000",
+            "unshare": f"case $* in *--map-auto*) sleep 1000 & echo $! >{left} ;; esac\n"
+            "echo 'unshare: unshare failed: Operation not permitted' >&2\nexit 1",
+        }.items():
+            (programs / name).write_text(f"#!/bin/sh\n{script}\n")
+            (programs / name).chmod(0o755)
+
+        def end() -> None:
+            if left.exists():
+                os.kill(int(left.read_text()), signal.SIGKILL)
+
+        environment = {**self.environment, "PATH": f"{programs}:{os.environ['PATH']}"}
+        try:
+            ran = subprocess.run(
+                self.begin,
+                cwd=self.directory,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+                text=True,
+                timeout=60,
+                env=environment,
+            )
+        finally:
+            end()
+        self.assertEqual(ran.returncode, 96)
+        self.assertIn(
+            "does not let 1000 make namespaces (unshare: unshare failed: Operation not permitted)", ran.stderr
+        )
+        self.assertFalse(left.exists())
+
     def test_slow_programs(self) -> None:
         """
         The machine's programs with which a root is entered are loaded from the machine, however long that takes: those

@@ -59,7 +59,9 @@ need() {
 
 namespaces() {
     need unshare
-    why=$(unshare $map --mount true 2>&1) || fail $NO_NAMESPACES "This machine does not let $(id -un) make namespaces ($why).  \
+    # Where the kernel refuses, the process that unshare has begun for --map-auto waits for ever, with our pipe (util-linux
+    # 2.38): so first without.
+    why=$({ [ -z "$map" ] || unshare --map-root-user --mount true; } 2>&1 && unshare $map --mount true 2>&1) || fail $NO_NAMESPACES "This machine does not let $(id -un) make namespaces ($why).  \
 Allow it: a line in /etc/subuid and /etc/subgid (usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $(id -un)), \
 and sysctl kernel.unprivileged_userns_clone=1 and kernel.apparmor_restrict_unprivileged_userns=0 where these exist."
 }
