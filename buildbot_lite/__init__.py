@@ -63,6 +63,10 @@ Where it happens
 
 ::
 
+    master.cfg is read                master.trial_load (in another process), master.config.loading ►
+                                      master.config.assembly; its mistakes: master.config.mistakes, with the line that
+                                      master.config.executed_line finds
+    a command line is answered        cli.main ► a module of cli ► cli.connection ► wire.control ► control.admin
     a FURL is made                    master.grants.registry (hand_out), storage.swissnums (its secret part),
                                       master.grants.location (its text); master.grants.publisher writes the farm's own
     a right is checked                control.verbs, wire.exposed; see above
@@ -84,10 +88,14 @@ The words
 
 *slave* the configured name.  *desk* the object on the master that its FURL designates.  *link* one live connection.
 *session* the master's state of a slave across links.  *keeper* the small process on the slave's machine that is the
-parent of every command.  *command* one request of a step to a slave.  *stream* append-only bytes that the keeper writes
-and the master mirrors; *spool* a stream's file on the slave.  *remark* a line of the farm's own beside a log, never in
-it.  *journal* the recorded effects of a build.  *feed* the ordered table of committed events.  *grant* a FURL that the
-master made.  *grace* how long a lost slave's builds wait.
+parent of every command.  *command* one request of a step to a slave.  *lease* how long a command may run while slave
+and master are not connected.  *stream* append-only bytes that the keeper writes and the master mirrors; *spool* a
+stream's file on the slave; *seal* a stream's final length and checksum.  *remark* a line of the farm's own beside a
+log, never in it.  *buildset* what was submitted at a time; *request* its part for one builder; a *build* is one attempt
+at requests.  *journal* the recorded effects of a build.  *generation* a loaded master.cfg, kept for the builds that
+began with it.  *feed* the ordered table of committed events.  *grant* a FURL that the master made; *holder* whoever has
+it.  *grace* how long a lost slave's builds wait.  *turn* the permission to work now, where many wait for the same: the
+queue, followers of logs, pages.
 
 Where to begin reading
 ======================
