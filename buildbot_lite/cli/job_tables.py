@@ -29,9 +29,9 @@ _SHORT = {"done": "ok", "skipped": "-"}
 
 def jobs(document: Sequence[Document]) -> RenderableType:
     """
-    A list of jobs, with the state of each architecture.
+    A list of jobs, with the state of each architecture for which one of them is built.
     """
-    arches = list(dict.fromkeys(arch["architecture"] for each in document for arch in each["arches"]))
+    arches = list(dict.fromkeys(arch["architecture"] for each in document for arch in each["arches"] if _built(arch)))
     rows: list[Sequence[Any]] = [
         (
             plain(str(each["job"])),
@@ -146,6 +146,10 @@ def _cells(job: Document, arches: Sequence[str]) -> list[Text]:
         else plain("")
         for arch in arches
     ]
+
+
+def _built(arch: Document) -> bool:
+    return bool(arch["state"] != "skipped")
 
 
 def _line_of(job: Document) -> Text:

@@ -189,3 +189,14 @@ class JobTableTests(SynchronousTestCase):
         self.assertLessEqual(max(map(len, lines)), 130)
         self.assertIn("liblonglonglonglonglonglonglonglonglonglong…  bookworm  waiting", lines[3])
         self.assertIn(f"{long['name']} 2.10-3", self.lines(1000, job(1), long)[2])
+
+    def test_skipped(self) -> None:
+        """
+        Architectures for which none of the jobs is built have no columns: a package may name any number of them.
+        """
+        arches = [{"architecture": each, "reason": ""} for each in ("x86_64", "i686", "i386 i486 i586")]
+        first = [arch | {"state": state} for arch, state in zip(arches, ("done", "skipped", "skipped"), strict=True)]
+        second = [arch | {"state": state} for arch, state in zip(arches[:2], ("skipped", "failed"), strict=True)]
+        lines = self.lines(1000, job(2, arches=second), job(1, arches=first))
+        self.assertEqual(lines[0].split()[-2:], ["i686", "x86_64"])
+        self.assertEqual([line.split()[-2:] for line in lines[1:]], [["failed", "-"], ["-", "ok"]])
