@@ -136,7 +136,7 @@ def finish(farm: FarmClient, job: int) -> None:
 @json_option
 def targets(farm: FarmClient, as_json: bool) -> None:
     """
-    List the targets, with the number of their jobs in each state.
+    List the targets, with the number of their unfinished jobs by state.
     """
     show(farm.ask({"ask": "package-targets"})["targets"], "targets", as_json=as_json)
 

@@ -108,6 +108,16 @@ class JobQuestionsTests(QuestionCase):
         self.assertEqual(self.job().state, JobState.WAITING)
         self.assertEqual(self.ask("kill", own, job=1)["state"], "killed")
 
+    def test_another_target(self) -> None:
+        """
+        Promise 9.8: with a string of one target, a list of the jobs of another one is empty.
+        """
+        self.submit()
+        for verb, of in ((JOBS_VERB, "bookworm"), (SUBMIT, "bookworm"), (WATCH, "farm")):
+            grant = self.farm.grants.of(SUBMIT, of) if verb == SUBMIT else self.grant(verb, of)
+            self.assertEqual(len(self.ask("list", grant, target="bookworm")["jobs"]), 1, verb)
+            self.assertEqual(self.ask("list", grant, target="f4"), {"jobs": [], "before": None}, verb)
+
     def test_verbs(self) -> None:
         """
         Promise 9.8: a string to watch changes nothing; one to submit does not pause its target.

@@ -66,8 +66,11 @@ class JobQuestions:
     async def _list(self, grant: Grant, question: JsonReader) -> Answer:
         most = question.integer("most", 20, least=1, most=MOST_JOBS)
         before = question.optional("before", question.integer)
+        only, target = self.target_of(grant), question.optional("target", partial(question.text, limit=80))
+        if None not in (only, target) and only != target:
+            return {"jobs": [], "before": None}
         wanted = JobFilter(
-            target=self.target_of(grant) or question.optional("target", partial(question.text, limit=80)),
+            target=only or target,
             state=question.optional("state", partial(question.text, limit=20)),
             submitter=question.optional("submitter", partial(question.text, limit=200)),
             by_grant=_only_of(grant),
