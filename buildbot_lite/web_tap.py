@@ -45,6 +45,7 @@ from .web.farm.strings import WATCH, WEBHOOKS, WebStrings
 from .web.farm.www_file import www_told
 from .web.serving import heap, priority
 from .web.serving.listening import Listening
+from .web.serving.rooms import Rooms
 from .web.serving.site import make_factory
 from .web.webhooks.submitting import Submitting
 from .wire.certificate import load_or_create
@@ -86,6 +87,8 @@ class WebService(MultiService):
         self._lock = DirectoryLock(private, "web process")
         self._submitting = Submitting(reactor, load_or_create(os.path.join(private, "tub.pem")))
         self._listening = Listening(basedir, port, www_told(basedir).get("port"), reactor)
+        # Only this process's user can look into it.
+        self._rooms = Rooms(private)
         self._parts = WebParts(
             reactor=reactor,
             directory=basedir,
@@ -95,6 +98,7 @@ class WebService(MultiService):
             submit=self._submitting.submit,
             # Another key: the master knows a peer by it, and cuts the older of two connections.
             certificate=load_or_create(os.path.join(private, "watch.pem")),
+            rooms=self._rooms,
         )
         self._pages: FarmPages | None = None
         self._log_files: LoopingCall | None = None
@@ -116,7 +120,7 @@ class WebService(MultiService):
         # Not before: its threads would not survive the fork by which twistd becomes a daemon.
         self._pages = FarmPages(self._parts)
         self._pages.start()
-        self._listening.start(make_factory(self._pages.root(), self._reactor))
+        self._listening.start(make_factory(self._pages.root(), self._reactor, self._rooms))
         self._tidying = heap.keep_tidy(self._reactor)
         self.log.info("webhooks are taken below /change_hook/")
         if self._parts.farm is None:

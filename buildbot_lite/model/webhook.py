@@ -97,9 +97,7 @@ class Delivery:
         """
         A line of JSON, and the body.
         """
-        of_address = {"project": self.project, "codebase": self.codebase}
-        head = {"dialect": self.dialect, "headers": dict(self.headers), **of_address}
-        return encode(head) + b"\n" + self.body
+        return delivery_head(self.dialect, self.headers, self.project, self.codebase) + self.body
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
@@ -114,6 +112,13 @@ class Delivery:
         headers = {name: headers_reader.text(name, limit=LONGEST_HEADER) for name in names if headers_reader.has(name)}
         project, codebase = (reader.text(name, "", limit=LONGEST_OF_ADDRESS) for name in OF_ADDRESS)
         return cls(dialect, headers, body, project, codebase)
+
+
+def delivery_head(dialect: str, headers: Mapping[str, str], project: str, codebase: str) -> bytes:
+    """
+    What stands before the body in `Delivery.to_bytes`.
+    """
+    return encode({"dialect": dialect, "headers": dict(headers), "project": project, "codebase": codebase}) + b"\n"
 
 
 @frozen

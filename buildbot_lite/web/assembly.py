@@ -38,7 +38,9 @@ from .logs.farm_logs import FarmLogs
 from .root import SiteRoot
 from .routes import ROUTES
 from .serving.listening import Listening
+from .serving.packing import PackingPlaces
 from .serving.policy import WebPolicy
+from .serving.rooms import Rooms
 from .view import FarmView
 from .webhooks.hooks import Handover, Submit
 
@@ -52,7 +54,8 @@ WRITTEN_AGAIN = 60.0
 class WebParts:
     """
     What pages are made from.  *directory*: of the web process.  *farm*: of its master; None, or a directory without
-    one: no pages.  *submit*: passes webhooks on.  *certificate*: the web process's own (PEM).
+    one: no pages.  *submit*: passes webhooks on.  *certificate*: the web process's own (PEM).  *rooms*: for what
+    strangers send, and do not read.
     """
 
     reactor: Any
@@ -62,6 +65,7 @@ class WebParts:
     listening: Listening
     submit: Submit
     certificate: bytes
+    rooms: Rooms
 
 
 class PlacedRecords:
@@ -128,12 +132,13 @@ class FarmPages:
             wall=time.time,
             news=self._watch.news,
             events=FeedStreams(self._records.read, self._watch.news, self._live, reactor),
-            logs=FarmLogs(reactor, self._in_thread),
+            logs=FarmLogs(reactor, self._in_thread, PackingPlaces(parts.rooms.packing)),
             sessions=sessions,
             metrics=Metrics(
                 self._records, self._live, self._places, time.time, os.path.join(parts.directory, "metrics.json")
             ),
             published=PublishedPackages(self._in_thread),
+            rooms=parts.rooms,
         )
 
     def root(self) -> SiteRoot:

@@ -83,7 +83,7 @@ class Pages:
         # A stranger who has found a defect must not fill the disk with tracebacks.
         self._log = LimitedLog(__name__)
         self._view = view
-        self._large = LargeReplies(view.logs.clock)
+        self._large = LargeReplies(view.logs.clock, view.rooms.answers)
         clock = view.logs.clock
         turns = FairTurns(clock.seconds, clock, MOST_AT_ONCE, _NO_RATE, _NO_RATE, MOST_CONNECTIONS, _TOO_MANY)
         self._kept = KeptReplies(view.live.clock, turns)

@@ -17,6 +17,7 @@ from .holders.sessions import Sessions
 from .html.page_templates import Templates
 from .logs.farm_logs import FarmLogs
 from .page_request import Holder, PageRequest
+from .serving.rooms import Rooms
 
 HTML = "text/html; charset=utf-8"
 JSON = "application/json"
@@ -79,7 +80,7 @@ class FarmView:
     """
     The farm as pages see it.  *places*: where its files are now.  *wall*: seconds since 1970.  *news*: what the master
     tells.  *events*: the open streams of the feed.  *logs*: what readers of logs share.  *metrics*: what is counted.
-    *published*: the packages of public repositories.
+    *published*: the packages of public repositories.  *rooms*: what answers may have of the memory.
     """
 
     records: Reading
@@ -93,6 +94,7 @@ class FarmView:
     sessions: Sessions
     metrics: Metrics
     published: PublishedPackages
+    rooms: Rooms
 
     async def ask(self, asked: PageRequest, holder: Holder, question: Document) -> Document:
         """

@@ -4,8 +4,7 @@ The command's side of a control or watch FURL: connect, send a question, disconn
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from io import BytesIO
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from foolscap.api import Referenceable
 from twisted.internet.defer import Deferred
@@ -47,6 +46,22 @@ from .limits.preauth import preauth_token
 from .tub import Tub, make_tub
 
 _PIECE = 256 << 10
+
+
+class Submittable(Protocol):
+    """
+    What can be read more than once, such as a file.
+    """
+
+    def seek(self, offset: int, /) -> object:
+        """
+        Read from *offset* on.
+        """
+
+    def read(self, size: int, /) -> bytes:
+        """
+        At most *size* bytes; none at the end.
+        """
 
 
 async def ask(reactor: IReactorTime, furl: str, question: Document) -> Document:
@@ -144,12 +159,12 @@ class SubmitClient:
         """
         return self._tub.stopService()
 
-    async def submit(self, data: bytes, take: Take) -> int:
+    async def submit(self, data: Submittable, take: Take) -> int:
         """
-        Submit *data* as the standard input, and follow the requests to their end; returns the exit code.  *take* gets
-        the output.  Raises as `ask` does.
+        Submit *data*, from its beginning, as the standard input, and follow the requests to their end; returns the exit
+        code.  *take* gets the output.  Raises as `ask` does.
         """
-        return await self._submit(BytesIO(data), take, "execute")
+        return await self._submit(data, take, "execute")
 
     async def submit_patch(self, patch: IO[bytes], base: PatchBase) -> Document:
         """
@@ -181,7 +196,7 @@ class SubmitClient:
             raise _refusal(bytes(answer.data), printable(refusal.data.decode("utf-8", "replace").strip()))
         return JsonReader.decode(bytes(answer.data), "answer", LARGEST_ANSWER).document
 
-    async def _submit(self, data: IO[bytes], take: Take, method: str, **more: bytes) -> int:
+    async def _submit(self, data: Submittable, take: Take, method: str, **more: bytes) -> int:
         reference = await _resolved(self._tub, self._furl)
         if reference.tracker.interfaceName != RISubmission.__remote_name__:
             raise WrongVerbError(

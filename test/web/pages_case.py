@@ -27,6 +27,8 @@ from buildbot_lite.web.html.page_templates import Templates
 from buildbot_lite.web.logs.farm_logs import FarmLogs
 from buildbot_lite.web.root import SiteRoot
 from buildbot_lite.web.routes import ROUTES
+from buildbot_lite.web.serving.packing import PackingPlaces
+from buildbot_lite.web.serving.rooms import Rooms
 from buildbot_lite.web.serving.site import make_factory
 from buildbot_lite.web.view import FarmView
 from test.storage.inline import InlineWriter, database_in_memory
@@ -130,6 +132,7 @@ class PagesCase(SynchronousTestCase):
         self.own: str | None = OWN
         self.sessions = Sessions(self.holders.ask, lambda: self.own, self.clock.seconds, self.wall, self.clock)
         self.news.on_news(self.sessions.changed)
+        self.rooms = Rooms()
         self.view = FarmView(
             records=self.records,
             live=self.live,
@@ -138,14 +141,15 @@ class PagesCase(SynchronousTestCase):
             wall=lambda: NOW,
             news=self.news,
             events=FeedStreams(self.records.read, self.news, self.live, self.clock),
-            logs=FarmLogs(self.clock, lambda function: succeed(function())),
+            logs=FarmLogs(self.clock, lambda function: succeed(function()), PackingPlaces(self.rooms.packing)),
             sessions=self.sessions,
             metrics=self.metrics(),
             published=PublishedPackages(lambda function: succeed(function())),
+            rooms=self.rooms,
         )
         pages = Pages(self.view, ROUTES)
         root = SiteRoot(pages.resource(), None, large_forms=pages.takes_large_form)
-        self.factory = make_factory(root, self.clock)
+        self.factory = make_factory(root, self.clock, self.rooms)
         self.factory.doStart()
         self.connections: list[Any] = []
 

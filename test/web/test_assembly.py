@@ -18,6 +18,7 @@ from buildbot_lite.web.farm import www_file
 from buildbot_lite.web.farm.master_watch import MasterWatch
 from buildbot_lite.web.farm.strings import WATCH, WEBHOOKS, WebStrings
 from buildbot_lite.web.farm.www_file import www_told
+from buildbot_lite.web.serving.rooms import Rooms
 from buildbot_lite.web.serving.site import make_factory
 from buildbot_lite.web_tap import application_for, farm_directory
 from buildbot_lite.wire.certificate import new_certificate
@@ -72,6 +73,7 @@ class AssemblyTests(SynchronousTestCase):
                 listening=self.listening,
                 submit=lambda data, take: Deferred(),
                 certificate=certificate,
+                rooms=Rooms(),
             )
         )
         self.addCleanup(lambda: self.successResultOf(Deferred.fromCoroutine(made.stop())))

@@ -16,7 +16,7 @@ class BodyRoomTests(SynchronousTestCase):
     """
 
     def setUp(self) -> None:
-        self.room = BodyRoom(100)
+        self.room = BodyRoom.of(100)
         self.cut: list[str] = []
 
     def body(self, name: str, size: int = 0, occupant: Occupant = UNKNOWN) -> HeldBody:

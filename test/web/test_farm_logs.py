@@ -16,6 +16,8 @@ from buildbot_lite.web.logs.farm_logs import MOST_KEPT, MOST_SEARCHES, MOST_SEAR
 from buildbot_lite.web.logs.log_reader import LogPart, LogReader
 from buildbot_lite.web.logs.log_search import SearchState, TextSearch
 from buildbot_lite.web.serving.fair_places import Occupant
+from buildbot_lite.web.serving.packing import PackingPlaces
+from buildbot_lite.web.serving.rooms import Rooms
 
 
 class MemoryTests(SynchronousTestCase):
@@ -29,7 +31,7 @@ class MemoryTests(SynchronousTestCase):
         with open(path, "wb") as file:
             file.write(lines * 400)
         length = os.path.getsize(path)
-        logs = FarmLogs(Clock(), lambda function: succeed(function()))
+        logs = FarmLogs(Clock(), lambda function: succeed(function()), PackingPlaces(Rooms().packing))
         log = LogReader([LogPart(path, length)], logs.shared.open)
         self.addCleanup(log.close)
         tracemalloc.start()
@@ -56,7 +58,7 @@ class SearchTurnsTests(SynchronousTestCase):
         path = self.mktemp()
         with open(path, "wb") as file:
             file.write(b"a line\n")
-        logs = FarmLogs(Clock(), in_thread)
+        logs = FarmLogs(Clock(), in_thread, PackingPlaces(Rooms().packing))
         log = LogReader([LogPart(path, 7)], logs.shared.open)
         self.addCleanup(log.close)
 

@@ -2,8 +2,12 @@
 HTTP requests to the web process, without network and master.
 """
 
+import errno
+import os
 from collections.abc import Sequence
+from io import BytesIO
 from typing import Any
+from unittest import mock
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
@@ -19,19 +23,18 @@ from buildbot_lite.errors import LinkLostError, NoAnswerError, RevokedError
 from buildbot_lite.model.webhook import LARGEST_BODY, LONGEST_HEADER, Delivery, HookReply
 from buildbot_lite.web.serving import site
 from buildbot_lite.web.serving.body_room import BodyRoom
+from buildbot_lite.web.serving.rooms import LARGEST_FORM, Rooms
 from buildbot_lite.web.serving.site import (
-    LARGEST_FORM,
     LARGEST_READ,
     LONGEST_REQUEST,
     MOST_CONNECTIONS,
-    MOST_UNREAD,
     SMALL_BUFFER,
     WebPage,
     make_factory,
 )
 from buildbot_lite.web.serving.timed_producer import LONGEST_PAUSE
 from buildbot_lite.web.webhooks.hooks import MOST_AT_ONCE, REPLY_TIMEOUT, ChangeHooks, Handover
-from buildbot_lite.wire.client import Take
+from buildbot_lite.wire.client import Submittable, Take
 
 
 class FakeMaster:
@@ -44,11 +47,11 @@ class FakeMaster:
         self.answers: list[Deferred[int]] = []
         self.takes: list[Take] = []
 
-    def submit(self, data: bytes, take: Take) -> Deferred[int]:
+    def submit(self, data: Submittable, take: Take) -> Deferred[int]:
         """
         The role of `SubmitClient.submit`.
         """
-        self.submitted.append(Delivery.from_bytes(data))
+        self.submitted.append(Delivery.from_bytes(read(data)))
         self.takes.append(take)
         self.answers.append(Deferred())
         return self.answers[-1]
@@ -61,6 +64,25 @@ class FakeMaster:
         take(b"1" + out)
         take(b"2" + err)
         answer.callback(code)
+
+
+def read(data: Submittable) -> bytes:
+    """
+    All of *data*, in pieces of 100,000 bytes.
+    """
+    data.seek(0)
+    return b"".join(iter(lambda: data.read(100_000), b""))
+
+
+class FullFile(BytesIO):
+    """
+    A file on a disk that has room for a form.
+    """
+
+    def write(self, data: Any) -> int:
+        if self.tell() + len(data) > LARGEST_FORM:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(data)
 
 
 class EndlessPage(WebPage):
@@ -256,17 +278,17 @@ class BoundsTests(HookCase):
         Only webhooks have large bodies: at other addresses little is kept.
         """
         self.send(b"POST /other HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n", b"x" * LARGEST_FORM)
-        self.assertEqual(self.factory.forms.held, LARGEST_FORM)
+        self.assertEqual(self.factory.rooms.forms.held, LARGEST_FORM)
         self.send(b"POST /other HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n", b"x" * (LARGEST_FORM + 1))
-        self.assertEqual(self.factory.forms.held, LARGEST_FORM)
+        self.assertEqual(self.factory.rooms.forms.held, LARGEST_FORM)
 
     def test_many_bodies(self) -> None:
         """
         All bodies together are bounded: one that does not come to its end makes room for another, and there is none
         while requests with complete ones are answered; forms take no room of webhooks.
         """
-        self.factory.hooks = BodyRoom(1000)
-        self.factory.forms = BodyRoom(1000)
+        self.factory.rooms.hooks = BodyRoom.of(1000)
+        self.factory.rooms.forms = BodyRoom.of(1000)
         head = b"POST /change_hook/github HTTP/1.1\r\nHost: x\r\nContent-Length: 600\r\n\r\n"
         form = b"POST /enter HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\n\r\n"
         self.send(form, b"x" * 1000)
@@ -275,12 +297,46 @@ class BoundsTests(HookCase):
         self.post(b"x" * 600)
         self.assertEqual([each.disconnected for each in (cut, kept)], [True, False])
         first.connectionLost(Failure(ConnectionDone()))
-        self.assertEqual((self.factory.hooks.held, len(self.master.submitted)), (600, 1))
+        self.assertEqual((self.factory.rooms.hooks.held, len(self.master.submitted)), (600, 1))
         status, sentence = self.answer(self.post(b"x" * 600))
         self.assertEqual((status, sentence[:17]), (503, "Too many requests"))
         self.assertEqual(len(self.master.submitted), 1)
         self.master.reply(HookReply(200, "ok").to_bytes())
-        self.assertEqual((self.factory.hooks.held, self.factory.forms.held), (0, 1000))
+        self.assertEqual((self.factory.rooms.hooks.held, self.factory.rooms.forms.held), (0, 1000))
+
+    def test_large_in_file(self) -> None:
+        """
+        Promise 10.10: a body that is larger than a form is not in memory, and nobody else can open the file in which it
+        is; the master gets all of it.
+        """
+        rooms = Rooms(self.mktemp())
+        os.mkdir(rooms.directory or "")
+        self.factory = make_factory(self.factory.root, self.clock, rooms)
+        self.factory.doStart()
+        body = bytes(range(256)) * 1000
+        head = b"POST /change_hook/github HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+        protocol, _ = self.connect()
+        protocol.dataReceived(head + body[:LARGEST_FORM])
+        self.assertEqual((rooms.hooks.held, rooms.large_hooks.held), (LARGEST_FORM, 0))
+        protocol.dataReceived(body[LARGEST_FORM:-1])
+        self.assertEqual((rooms.hooks.held, rooms.large_hooks.held), (0, len(body) - 1))
+        (request,) = protocol.wrappedProtocol.requests
+        kept = request.content
+        self.assertTrue(kept._rolled)
+        self.assertEqual(os.listdir(rooms.directory or ""), [])
+        protocol.dataReceived(body[-1:])
+        self.assertEqual(self.master.submitted[0].body, body)
+        self.master.reply(HookReply(200, "ok").to_bytes())
+        self.assertEqual((rooms.large_hooks.held, kept.closed), (0, True))
+
+    def test_disk_full(self) -> None:
+        """
+        A body that cannot be written down is refused: it may be sent again later.
+        """
+        with mock.patch.object(self.factory.rooms, "new_body", FullFile):
+            transport = self.post(b"x" * (LARGEST_FORM + 1))
+        self.assertEqual(self.answer(transport)[0], 503)
+        self.assertEqual((self.master.submitted, self.factory.rooms.large_hooks.held), ([], 0))
 
     def test_one_address(self) -> None:
         """
@@ -321,9 +377,9 @@ class BoundsTests(HookCase):
         """
         Promise 10.10: what waits in all full buffers is bounded; of too many, the one that is full for longest is cut.
         """
-        self.patch(site, "MOST_UNREAD", 100)
         self.factory = make_factory(EndlessPage(), self.clock)
         self.factory.doStart()
+        self.factory.rooms.unread = BodyRoom.of(100)
         transports = [self.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(3)]
         producers: list[Any] = [each.producer for each in transports]
         for each in transports:
@@ -349,9 +405,9 @@ class BoundsTests(HookCase):
         """
         Promise 10.10: what the system takes when the reactor comes to the sockets does not count, however much it is.
         """
-        self.patch(site, "MOST_UNREAD", 100)
         self.factory = make_factory(EndlessPage(), self.clock)
         self.factory.doStart()
+        self.factory.rooms.unread = BodyRoom.of(100)
         transports: list[Any] = []
         for _ in range(3):
             protocol, transport = self.connect()
@@ -363,7 +419,7 @@ class BoundsTests(HookCase):
             self.clock.callLater(0, self.read, transport)
         self.clock.advance(0)
         self.assertEqual([each.disconnected for each in transports], [False] * 3)
-        self.assertEqual(self.factory.unread.held, 0)
+        self.assertEqual(self.factory.rooms.unread.held, 0)
 
     def writing(self, protocol: Any, transport: Any) -> None:
         """
@@ -390,12 +446,13 @@ class BoundsTests(HookCase):
         protocol, _ = self.connect()
         protocol.dataReceived(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         (request,) = protocol.wrappedProtocol.requests
-        self.assertEqual(request.largest_piece, MOST_UNREAD // 2)
+        sure = self.factory.rooms.unread.share.sure
+        self.assertEqual(request.largest_piece, sure)
         for _ in range(99):
             producer: Any = self.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").producer
             producer.pauseProducing()
-        self.assertEqual(request.largest_piece, MOST_UNREAD // 200)
-        self.patch(site, "MOST_UNREAD", 100)
+        self.assertEqual(request.largest_piece, sure // 100)
+        self.factory.rooms.unread.share.sure = 100
         self.assertEqual(request.largest_piece, 2 * SMALL_BUFFER)
         protocol.connectionLost(Failure(ConnectionDone()))
         self.assertGreater(request.largest_piece, SMALL_BUFFER)
@@ -404,9 +461,9 @@ class BoundsTests(HookCase):
         """
         Promise 10.10: full buffers of one address displace its own, and not an older one of another address.
         """
-        self.patch(site, "MOST_UNREAD", 100)
         self.factory = make_factory(EndlessPage(), self.clock)
         self.factory.doStart()
+        self.factory.rooms.unread = BodyRoom.of(100)
         transports: list[StringTransport] = []
         for host in ("192.0.2.1", *("192.0.2.9",) * 3):
             protocol, transport = self.connect(host)
@@ -426,17 +483,17 @@ class BoundsTests(HookCase):
         protocol.dataReceived(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         self.fill(transport, 40)
         protocol.wrappedProtocol.loseConnection()
-        self.assertEqual((transport.disconnecting, self.factory.unread.held), (True, 40))
+        self.assertEqual((transport.disconnecting, self.factory.rooms.unread.held), (True, 40))
         self.clock.advance(LONGEST_PAUSE)
         self.assertTrue(transport.disconnected)
         protocol.connectionLost(Failure(ConnectionDone()))
-        self.assertEqual(self.factory.unread.held, 0)
+        self.assertEqual(self.factory.rooms.unread.held, 0)
 
     def test_flood_of_bodies(self) -> None:
         """
         Bodies of one address that do not come to their end displace its own, and not an older one of another address.
         """
-        self.factory.forms = BodyRoom(1000)
+        self.factory.rooms.forms = BodyRoom.of(1000)
         form = b"POST /enter HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\n\r\n" + b"x" * 300
         transports: list[StringTransport] = []
         for host in ("192.0.2.1", *("192.0.2.9",) * 5):

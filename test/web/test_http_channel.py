@@ -15,7 +15,8 @@ from buildbot_lite.web.api.definitions import BASE
 from buildbot_lite.web.api.problems import PROBLEM, problem
 from buildbot_lite.web.page_request import takes_gzip
 from buildbot_lite.web.serving.http_channel import origin_form
-from buildbot_lite.web.serving.site import LARGEST_FORM, SILENCE
+from buildbot_lite.web.serving.rooms import LARGEST_FORM
+from buildbot_lite.web.serving.site import SILENCE
 
 from .pages_case import PagesCase, received
 
@@ -224,7 +225,7 @@ class HostileRequestsTests(PagesCase):
             body = b"x" * (LARGEST_FORM + 1)
             transport = self.send(get(target, b"Content-Length: %d\r\n" % len(body), method=b"POST"))
             self.connections[-1].dataReceived(body[:-1])
-            room = self.factory.hooks if b"change_hook" in target else self.factory.forms
+            room = self.factory.rooms.hooks if b"change_hook" in target else self.factory.rooms.forms
             self.assertEqual(room.held, LARGEST_FORM)
             self.connections[-1].dataReceived(body[-1:])
             self.assertEqual(received(transport.value()).status, status)

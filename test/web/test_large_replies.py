@@ -16,9 +16,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.web import dispatcher
 from buildbot_lite.web.dispatcher import Pages
 from buildbot_lite.web.replies.kept_replies import LARGEST_KEPT
-from buildbot_lite.web.replies.large_replies import LARGEST_WHOLE, MOST_SENT, LargeReplies
+from buildbot_lite.web.replies.large_replies import LARGEST_WHOLE, LargeReplies
 from buildbot_lite.web.root import SiteRoot
+from buildbot_lite.web.serving.byte_budget import ByteBudget
 from buildbot_lite.web.serving.fair_places import UNKNOWN, Occupant
+from buildbot_lite.web.serving.rooms import MOST_IN_ALL, Rooms
 from buildbot_lite.web.serving.site import SMALL_BUFFER, make_factory
 from buildbot_lite.web.view import Reply, Route
 
@@ -77,7 +79,8 @@ class LargeRepliesTests(SynchronousTestCase):
     """
 
     def setUp(self) -> None:
-        self.large = LargeReplies(Clock(), 10 * LARGEST_WHOLE)
+        most = 10 * LARGEST_WHOLE
+        self.large = LargeReplies(Clock(), ByteBudget(most).share(most))
 
     def sent(self, body: bytes, occupant: Occupant = UNKNOWN) -> tuple[FakeRequest, Deferred[None]]:
         """
@@ -103,7 +106,7 @@ class LargeRepliesTests(SynchronousTestCase):
         self.assertGreater(LARGEST_WHOLE, SMALL_BUFFER)
         self.assertEqual(request.written, body)
         self.successResultOf(done)
-        self.assertEqual(self.large.held, 0)
+        self.assertEqual(self.large.share.held, 0)
 
     def test_small_pieces(self) -> None:
         """
@@ -125,7 +128,7 @@ class LargeRepliesTests(SynchronousTestCase):
         """
         body = b"x" * 8 * LARGEST_WHOLE
         requests = [self.sent(body)[0] for _ in range(100)]
-        self.assertEqual(self.large.held, len(body))
+        self.assertEqual(self.large.share.held, len(body))
         self.assertFalse(any(each.cut for each in requests))
 
     def test_cut(self) -> None:
@@ -134,12 +137,12 @@ class LargeRepliesTests(SynchronousTestCase):
         """
         sent = [self.sent(b"%d" % number * 4 * LARGEST_WHOLE) for number in range(3)]
         self.assertEqual([request.cut for request, _ in sent], [True, False, False])
-        self.assertEqual(self.large.held, 8 * LARGEST_WHOLE)
+        self.assertEqual(self.large.share.held, 8 * LARGEST_WHOLE)
         # As when a connection is lost.
         for _, done in sent:
             done.cancel()
             self.failureResultOf(done, CancelledError)
-        self.assertEqual(self.large.held, 0)
+        self.assertEqual(self.large.share.held, 0)
 
     def test_flood(self) -> None:
         """
@@ -172,7 +175,7 @@ class LargeRepliesTests(SynchronousTestCase):
         """
         request, _ = self.sent(b"x" * 20 * LARGEST_WHOLE)
         self.assertFalse(request.cut)
-        self.assertGreater(MOST_SENT, 2 << 20)
+        self.assertGreater(Rooms().answers.sure, 1 << 20)
 
 
 class PageTurnsTests(PagesCase):
@@ -236,7 +239,7 @@ class PageTurnsTests(PagesCase):
         Promise 10.10: of too many large answers, those that are cut are gone before the next one is made, also if the
         reactor learns of their lost connections later.
         """
-        bodies = [b"%d" % number * MOST_SENT for number in range(3)]
+        bodies = [b"%d" % number * MOST_IN_ALL for number in range(3)]
         before = [sys.getrefcount(each) for each in bodies]
         left = list(bodies)
 

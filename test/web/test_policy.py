@@ -259,7 +259,7 @@ class PolicyTests(PagesCase):
         carried requests of others before: a flood of one visitor displaces its own.
         """
         self.policy = WebPolicy(proxies=(ip_network("127.0.0.1"),))
-        self.factory.forms = BodyRoom(1000)
+        self.factory.rooms.forms = BodyRoom.of(1000)
         transports = []
         for visitor in ("192.0.2.1", *("192.0.2.9",) * 5):
             transports.append(self.send(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 192.0.2.9\r\n\r\n"))

@@ -34,7 +34,8 @@ from buildbot_lite.web.pages.forms import MOST_FIELDS
 from buildbot_lite.web.root import SiteRoot
 from buildbot_lite.web.routes import ROUTES
 from buildbot_lite.web.serving.policy import WebPolicy
-from buildbot_lite.web.serving.site import LARGEST_FORM, LONGEST_WAIT, make_factory
+from buildbot_lite.web.serving.rooms import LARGEST_FORM
+from buildbot_lite.web.serving.site import LONGEST_WAIT, make_factory
 
 from .pages_case import CONTROL, OWN, TUB, PagesCase, Received, received
 
@@ -523,7 +524,7 @@ class ForceTests(SessionCase):
         self.assertIn("This form has more than 2368 KiB, as it is sent.  A value has at most 768 KiB", answer.text)
         for each in self.connections:
             each.connectionLost(Failure(ConnectionDone()))
-        self.assertEqual([room.held for room in (self.factory.forced, self.factory.forms)], [0, 0])
+        self.assertEqual([room.held for room in (self.factory.rooms.large_forms, self.factory.rooms.forms)], [0, 0])
 
     def test_large_of_one(self) -> None:
         """
@@ -553,8 +554,8 @@ class ForceTests(SessionCase):
         self.assertEqual([len(each.value()) for each in answers], [0, 0, 0])
         for body in (small, large):
             self.assertEqual(received(self._sent("/builders/linux/force", body, "192.0.2.2").value()).status, 303)
-        self.assertLessEqual(self.factory.forms.held, LARGEST_FORM)
-        self.assertLess(self.factory.forced.held, 3 * LARGEST_TEXT)
+        self.assertLessEqual(self.factory.rooms.forms.held, LARGEST_FORM)
+        self.assertLess(self.factory.rooms.large_forms.held, 3 * LARGEST_TEXT)
         for each in waiting:
             each.errback(NoAnswerError("The master does not answer."))
         self.assertEqual([received(each.value()).status for each in answers[:2]], [503, 503])
@@ -571,7 +572,7 @@ class ForceTests(SessionCase):
         waiting.pop().errback(NoAnswerError("The master does not answer."))
         self.clock.advance(0)
         self.assertEqual(len(answers[1].value()), 0)
-        self.assertEqual([room.held for room in (self.factory.forced, self.factory.forms)], [0, 0])
+        self.assertEqual([room.held for room in (self.factory.rooms.large_forms, self.factory.rooms.forms)], [0, 0])
 
     def _sent(self, path: str, body: str, address: str) -> StringTransport:
         """
@@ -605,7 +606,7 @@ class ForceTests(SessionCase):
                 sent = {"Host": "localhost", "Content-Length": str(len(body) + 1), **self.entered(), **headers}
                 head = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
                 transport = self.send(f"POST {path} HTTP/1.1\r\n{head}\r\n{body}".encode())
-                self.assertEqual((self.factory.forced.held, self.factory.forms.held), (0, 0))
+                self.assertEqual((self.factory.rooms.large_forms.held, self.factory.rooms.forms.held), (0, 0))
                 self.connections[-1].dataReceived(b"x")
                 answer = received(transport.value())
                 self.assertIn(answer.status, {400, 401, 403, 404})

@@ -2,6 +2,8 @@
 Submission with the string of the moment.
 """
 
+from io import BytesIO
+
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -58,7 +60,7 @@ class SubmittingTests(SynchronousTestCase):
         """
         Submit something.
         """
-        return Deferred.fromCoroutine(self.submitting.submit(b"", lambda chunk: None))
+        return Deferred.fromCoroutine(self.submitting.submit(BytesIO(), lambda chunk: None))
 
     def test_no_string(self) -> None:
         """

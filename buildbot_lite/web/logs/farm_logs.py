@@ -89,14 +89,14 @@ class _Kept(Generic[T]):
 
 class FarmLogs:
     """
-    The logs of one farm.  *in_thread*: runs a function in a thread.
+    The logs of one farm.  *in_thread*: runs a function in a thread.  *packing*: places for compressed downloads.
     """
 
-    def __init__(self, clock: IReactorTime, in_thread: InThread) -> None:
+    def __init__(self, clock: IReactorTime, in_thread: InThread, packing: PackingPlaces) -> None:
         self.clock = clock
         self.shared = SharedStreams(MOST_BLOCKS)
         self.numbers = LineNumbers(LineIndexes(in_thread))
-        self.packing = PackingPlaces()
+        self.packing = packing
         self.in_thread = in_thread
         self._windows: _Kept[LogWindow] = _Kept(MOST_KEPT, lambda made: made.size)
         self.parts: _Kept[bytes] = _Kept(MOST_PARTS, len)

@@ -4,7 +4,7 @@ Large answers: each connection holds a piece, and all that send the same answer 
 ::
 
     PreparedReply ── body ──► of one connection, of another, … ── a piece ──► transport
-                       └── all bodies together: at most `MOST_SENT` bytes
+                       └── all bodies together: what the budget permits (`serving.rooms`)
 
 A client that does not read would otherwise have a copy of its own, and a thousand of them half a gigabyte.
 """
@@ -17,14 +17,12 @@ from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from ..serving.byte_budget import BudgetShare
 from ..serving.fair_places import Occupant, most_expendable
 from .downloads import FIRST_PIECE, ByteRange, writing
 
 LARGEST_WHOLE = FIRST_PIECE
 """Bytes of an answer that is written at once."""
-MOST_SENT = 4 << 20
-"""Bytes of the bodies that are being sent; of too many, the connections that have been reading for longest are cut, of
-the visitor who has the most of them."""
 
 
 @define(eq=False)
@@ -71,12 +69,13 @@ class _Sent:
 @define(eq=False)
 class LargeReplies:
     """
-    The large answers that are being sent.  *held*: bytes of their bodies, each of which counts once.
+    The large answers that are being sent.  *share*: what their bodies may have, each of which counts once.  Of too
+    many, the connections that have been reading for longest are cut, of the visitor who has the most of them; the
+    newest is sent in any case.
     """
 
     clock: IReactorTime
-    most: int = MOST_SENT
-    held: int = 0
+    share: BudgetShare
     _sent: dict[_Sent, None] = field(factory=dict)
     _readers: dict[int, int] = field(factory=dict)  # of each body, by its identity
 
@@ -100,20 +99,21 @@ class LargeReplies:
     def _begin(self, sent: _Sent) -> None:
         readers = self._readers.get(id(sent.body), 0)
         self._readers[id(sent.body)] = readers + 1
-        self.held += 0 if readers else len(sent.body)
-        while self.held > self.most and self._sent:
-            for each in self._most_expendable(sent):
+        added = 0 if readers else len(sent.body)
+        while (lacking := self.share.lacking(added)) and self._sent:
+            for each in self._most_expendable(sent, self.share.held + added - lacking):
                 self._end(each)
                 each.cut()
+        self.share.add(added)
         self._sent[sent] = None
 
-    def _most_expendable(self, newcomer: _Sent) -> list[_Sent]:
+    def _most_expendable(self, newcomer: _Sent, most: int) -> list[_Sent]:
         held: dict[Occupant, int] = {}
         for each in self._sent:
             # Who reads what others read holds little of it.
             share = len(each.body) // self._readers[id(each.body)]
             held[each.occupant] = held.get(each.occupant, 0) + share
-        occupant = most_expendable(held, newcomer.occupant, len(newcomer.body), self.most)
+        occupant = most_expendable(held, newcomer.occupant, len(newcomer.body), most)
         # None if the newcomer's answer alone is more than its half, or than all.
         oldest = next(each for each in self._sent if occupant in {each.occupant, None})
         # To cut one of several that read the same would be for nothing.
@@ -125,4 +125,4 @@ class LargeReplies:
             self._readers[id(sent.body)] -= 1
             if not self._readers[id(sent.body)]:
                 del self._readers[id(sent.body)]
-                self.held -= len(sent.body)
+                self.share.add(-len(sent.body))

@@ -12,6 +12,7 @@ from typing import Self
 
 from attrs import define, field
 
+from .byte_budget import BudgetShare, ByteBudget
 from .fair_places import UNKNOWN, Occupant, most_expendable
 
 
@@ -30,20 +31,33 @@ class HeldBody:
 @define(eq=False)
 class BodyRoom:
     """
-    Room for at most *most* bytes of bodies.  A body for which there is none displaces that which has been coming in for
-    longest, of whoever holds the most: who sends slowly, or never ends, does not keep the others out, and a flood
-    displaces itself.  *one_each*: of each occupant, one complete body is answered at a time; the others wait, and can
-    be displaced as those that come in.
+    Room for as many bytes of bodies as *share* permits.  A body for which there is none displaces that which has been
+    coming in for longest, of whoever holds the most in this room: who sends slowly, or never ends, does not keep the
+    others out, and a flood displaces itself.  *one_each*: of each occupant, one complete body is answered at a time;
+    the others wait, and can be displaced as those that come in.
     """
 
-    most: int
+    share: BudgetShare
     one_each: bool = False
-    held: int = 0
     # Of each occupant: what can be displaced, the oldest first, and the bytes of all of theirs.
     _coming: dict[Occupant, dict[HeldBody, None]] = field(factory=dict)
     _sizes: dict[Occupant, int] = field(factory=dict)
     _answered: dict[Occupant, HeldBody] = field(factory=dict)
     _waiting: dict[Occupant, dict[HeldBody, Callable[[], object]]] = field(factory=dict)
+
+    @classmethod
+    def of(cls, most: int, *, one_each: bool = False) -> Self:
+        """
+        Room for *most* bytes that shares them with no other.
+        """
+        return cls(ByteBudget(most).share(most), one_each)
+
+    @property
+    def held(self) -> int:
+        """
+        Bytes of all bodies.
+        """
+        return self.share.held
 
     @property
     def coming(self) -> int:
@@ -76,16 +90,17 @@ class BodyRoom:
         """
         What has to go before *body* has *count* more bytes; None if that would not be enough.
         """
-        lacking = self.held + count - self.most
+        lacking = self.share.lacking(count)
         found: list[HeldBody] = []
-        if lacking <= 0:
+        if not lacking:
             return found
+        most = self.held + count - lacking
         # A newcomer gets in as long as it has no more than this one.
         sizes = {**self._sizes, body.occupant: self._sizes.get(body.occupant, 0) - body.size}
         left: dict[Occupant, Iterator[HeldBody]] = {}
         spared: set[Occupant] = set()
         while lacking > 0:
-            occupant = most_expendable(sizes, body.occupant, body.size + count, self.most, spared)
+            occupant = most_expendable(sizes, body.occupant, body.size + count, most, spared)
             if occupant is None:
                 return None
             oldest = next(left.setdefault(occupant, self._displaceable(occupant, body)), None)
@@ -106,7 +121,7 @@ class BodyRoom:
 
     def _add(self, body: HeldBody, count: int) -> None:
         body.size += count
-        self.held += count
+        self.share.add(count)
         self._sizes[body.occupant] = self._sizes.get(body.occupant, 0) + count
         if not self._sizes[body.occupant]:
             del self._sizes[body.occupant]

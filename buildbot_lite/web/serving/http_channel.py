@@ -9,8 +9,9 @@ The HTTP/1.1 of one connection: Twisted's, stricter and quieter.
 - The transport is told how much memory the heads of requests take, and what was sent behind a request that is being
   answered (`kept`): Twisted bounds both for each connection, 24 KiB and 500 headers, but not for all together.
 - Nothing may come behind the last chunk of a body: nobody uses trailers, and Twisted would keep each line of them.
-- What was sent behind a request is one piece, and no more of it is read when there are 16 KiB, also while the answer
-  is not read: Twisted would keep each segment, and count all of them again for each.
+- When something was sent behind a request, no more is read until that is answered, and its answer read: the system
+  keeps the rest.  Twisted would keep 16 KiB of it.  (Until something comes, it is read on, or nobody would know that
+  the client has gone.)
 """
 
 import re
@@ -65,12 +66,9 @@ class StrictChannel(HTTPChannel):
         if not self._handlingRequest:
             super().rawDataReceived(data)
             return
-        if not self._dataBuffer or not isinstance(self._dataBuffer[0], bytearray):
-            self._dataBuffer = [bytearray().join(self._dataBuffer)]
-        self._dataBuffer[0] += data
-        if len(self._dataBuffer[0]) > self._optimisticEagerReadSize:
-            # Twisted reads on when this request is answered, and its answer read.
-            self._networkProducer.pauseProducing()
+        self._dataBuffer.append(data)
+        # Twisted reads on when this request is answered, and its answer read.
+        self._networkProducer.pauseProducing()
 
     def allHeadersReceived(self) -> None:  # noqa: N802 - Twisted's
         self._head = self._receivedHeaderSize + self._receivedHeaderCount * HEADER

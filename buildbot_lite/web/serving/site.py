@@ -1,23 +1,22 @@
 """
 An HTTP server with bounds, by twisted.web.
 
-- The body of a request is kept in memory up to `LARGEST_FORM`, of a webhook up to `LARGEST_BODY`, and of a form that
-  forces a build, from who may do that, up to `LARGEST_FORCED`; the rest is discarded as it comes, so that the client
-  reads why it is refused; far beyond that the connection is cut.  All bodies together have at most `MOST_OF_FORMS`,
-  `MOST_OF_HOOKS` and `MOST_OF_FORCED` bytes: of too many, the connection with the oldest that is not complete is cut,
-  of the visitor who holds the most bytes; a request for which there still is no room is answered with 503.  A form
-  that forces a build counts as any other until it is larger than those, and one larger one of a visitor is answered at
-  a time; the next waits in turn, while there is room for it, at most `LONGEST_WAIT` seconds.
-- Heads, and requests that are sent before the one before is answered, have at most `MOST_OF_HEADS` bytes beyond the
-  `SMALL_HEAD` of each connection: of too many, the connection that has the oldest of them is cut, of the visitor who
-  has the most bytes.
+- The body of a request is kept up to `LARGEST_FORM`, of a webhook up to `LARGEST_BODY`, and of a form that forces a
+  build, from who may do that, up to `LARGEST_FORCED`; the rest is discarded as it comes, so that the client reads why
+  it is refused; far beyond that the connection is cut.  Up to `LARGEST_FORM` it is in memory, and otherwise in a file.
+  For each there are `rooms`: where one is full, the connection with the oldest body that is not complete is cut, of the
+  visitor who holds the most bytes; a request for which there still is no room is answered with 503.  One large form of
+  a visitor is answered at a time; the next waits in turn, while there is room for it, at most `LONGEST_WAIT` seconds.
+- Heads, and requests that are sent before the one before is answered, need room beyond the `SMALL_HEAD` of each
+  connection: if there is none, the connection that has the oldest of them is cut, of the visitor who has the most
+  bytes.
 - There are at most `MOST_CONNECTIONS`; a newcomer displaces the oldest of the visitor who has the most (`fair_places`).
   Each may be silent for `SILENCE` seconds, and each request must be complete
   `LONGEST_REQUEST` seconds after its connection was made or had its last answer, so that a client that sends a byte now
   and then cannot keep others out.  While an answer is written, both wait.
-- What is written must be read: a connection whose buffer stays full for `LONGEST_PAUSE` seconds is cut.  All full
-  buffers together have at most `MOST_UNREAD` bytes: of too many, the one that has been full for longest is cut, of the
-  visitor who holds the most of them.  That holds also for the last answer of a connection, which is closed when it has
+- What is written must be read: a connection whose buffer stays full for `LONGEST_PAUSE` seconds is cut.  If
+  there is no room for all full buffers, the one that has been full for longest is cut, of the visitor who holds the
+  most of them.  That holds also for the last answer of a connection, which is closed when it has
   been read.  What the system takes at once does not count, and the more buffers are full, the smaller are the pieces of
   large answers (`BoundedRequest.largest_piece`): nobody is cut who reads all the time.
 - A webhook's connection is for one request, so that forges do not hold connections.
@@ -25,9 +24,9 @@ An HTTP server with bounds, by twisted.web.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from http import HTTPStatus
-from io import BytesIO
-from typing import Any
+from typing import IO, Any
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
@@ -37,35 +36,21 @@ from twisted.web.http_headers import Headers
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request, Site
 
-from ...model.input_kinds import LARGEST_TEXT
 from ...model.webhook import LARGEST_BODY
 from .body_room import BodyRoom, HeldBody
 from .fair_places import UNKNOWN, FairPlace, FairPlaces, Occupant
 from .http_channel import StrictChannel, origin_form
 from .policy import FORWARDED, PAGE_HEADERS, WebPolicy, WebVisitor
 from .refusal_body import is_of_api, refusal_body
+from .rooms import LARGEST_FORCED, LARGEST_FORM, Rooms
 from .timed_producer import TimedProducer
 
 HOOKS = b"/change_hook"
 """The addresses below which bodies may be large."""
-LARGEST_FORM = 64 << 10
-"""Bytes of a body at other addresses: a form, or an object of the API."""
-LARGEST_FORCED = 3 * LARGEST_TEXT + LARGEST_FORM
-"""The same of a form with a text, of which each byte may be written as three (WHATWG URL, 5.2)."""
-MOST_OF_FORMS = 2 << 20
-"""Bytes of the bodies of all requests at other addresses that are not yet answered."""
-MOST_OF_HOOKS = 8 << 20
-"""The same for webhooks."""
-MOST_OF_FORCED = 2 * LARGEST_FORCED
-"""The same for large forms."""
 SMALL_HEAD = 8 << 10
 """Bytes of the head of a usual request: twenty headers."""
-MOST_OF_HEADS = 3 << 20
-"""Bytes of all heads beyond that, and of what was sent behind them."""
 SMALL_BUFFER = 2 << 10
 """Bytes that wait to be read in the buffer of a connection that is not yet full; as many are received at a time."""
-MOST_UNREAD = 5 << 20
-"""Bytes of all buffers that are full."""
 LARGEST_READ = 32 << 20
 """Bytes of a body, with what is discarded; GitHub sends at most 25 MiB."""
 MOST_CONNECTIONS = 1000
@@ -97,7 +82,8 @@ class BoundedRequest(Request):
 
     def gotLength(self, length: int | None) -> None:
         # Twisted's own goes to a file of any size.
-        self.content = self._body = BytesIO()
+        rooms = self._rooms
+        self.content = self._body = rooms.new_body()
         connection = self.channel.transport
         # Twisted tells a request its target when the body is complete.
         host, path = origin_form(self.channel.target)
@@ -110,18 +96,16 @@ class BoundedRequest(Request):
         self._held = HeldBody(connection.abortConnection, self.occupant)
         if path.startswith(HOOKS):
             self._largest = LARGEST_BODY
-            self._room = connection.factory.hooks.begin(self._held)
+            self._room, self._larger_room = rooms.hooks.begin(self._held), rooms.large_hooks
             return
-        self._room = connection.factory.forms.begin(self._held)
+        self._room = rooms.forms.begin(self._held)
         if connection.factory.root.takes_large_form(self, path):
-            self._largest = LARGEST_FORCED
-            self._larger_room = connection.factory.forced
+            self._largest, self._larger_room = LARGEST_FORCED, rooms.large_forms
 
     def handleContentChunk(self, data: bytes) -> None:
         self._received += len(data)
         if self._received <= self._largest and not self._crowded:
-            if self._has_room(len(data)):
-                self._body.write(data)
+            if self._has_room(len(data)) and self._wrote(data):
                 return
             self._crowded = True
         self._release()
@@ -131,7 +115,7 @@ class BoundedRequest(Request):
 
     def _has_room(self, count: int) -> bool:
         """
-        Whether there is room for *count* more bytes; the body is moved to the room of large forms when it is one.
+        Whether there is room for *count* more bytes.  A body that does not fit into memory is moved to a file.
         """
         room, larger = self._room, self._larger_room
         if room is None:
@@ -143,9 +127,19 @@ class BoundedRequest(Request):
             count = self._received
         return room.grow(self._held, count)
 
+    def _wrote(self, data: bytes) -> bool:
+        """
+        Whether *data* is kept; not if the disk is full.
+        """
+        with suppress(OSError):
+            self._body.write(data)
+            return self._body.tell() == self._received
+        return False
+
     def _discard(self) -> None:
-        self._body.seek(0)
-        self._body.truncate()
+        with suppress(OSError):
+            self._body.seek(0)
+            self._body.truncate()
 
     def _release(self) -> None:
         # A request whose head never was complete has no room.
@@ -186,6 +180,11 @@ class BoundedRequest(Request):
             self._wait.cancel()
 
     @property
+    def _rooms(self) -> Rooms:
+        rooms: Rooms = self.channel.transport.factory.rooms
+        return rooms
+
+    @property
     def _clock(self) -> IReactorTime:
         clock: IReactorTime = self.channel.transport.factory.clock
         return clock
@@ -216,11 +215,13 @@ class BoundedRequest(Request):
     @property
     def largest_piece(self) -> int:
         """
-        Bytes of a large answer that may be written at a time: a share of the half of `MOST_UNREAD`, but more than fit
-        into `SMALL_BUFFER`, so that the transport pauses the writing.
+        Bytes of a large answer that may be written at a time: a share of what buffers may have for sure, but more than
+        fit into `SMALL_BUFFER`, so that the transport pauses the writing.
         """
-        full = 0 if self.channel is None else self.channel.transport.factory.unread.coming
-        return max(2 * SMALL_BUFFER, MOST_UNREAD // 2 // (full + 1))
+        if self.channel is None:
+            return 2 * SMALL_BUFFER
+        unread = self._rooms.unread
+        return max(2 * SMALL_BUFFER, unread.share.sure // (unread.coming + 1))
 
     def finish(self) -> None:
         self._release()
@@ -279,8 +280,17 @@ class BoundedRequest(Request):
         """
         The body; None if it was larger than `largest_body`.
         """
-        # Not `read`, which would copy it.
-        return self._body.getvalue() if self._received <= self._largest else None
+        body = self.body_file()
+        return None if body is None else body.read()
+
+    def body_file(self) -> IO[bytes] | None:
+        """
+        The same as a file, which is closed when the request is answered or lost.
+        """
+        if self._received > self._largest:
+            return None
+        self._body.seek(0)
+        return self._body
 
 
 def answered(request: Any, status: int, sentence: str) -> bytes:
@@ -341,15 +351,15 @@ def visitor_of(policy: WebPolicy, peer: Any, headers: Headers) -> WebVisitor:
     return policy.visitor(str(getattr(peer, "host", "")), given)
 
 
-def make_factory(root: WebPage, reactor: IReactorTime) -> Any:
+def make_factory(root: WebPage, reactor: IReactorTime, rooms: Rooms | None = None) -> Any:
     """
-    A factory of HTTP connections to *root*.
+    A factory of HTTP connections to *root*.  *rooms*: those of the process; None: some of its own.
     """
     site = _QuietSite(  # type: ignore[no-untyped-call]  # Twisted's
         root, requestFactory=BoundedRequest, timeout=SILENCE, reactor=reactor, parsePOSTFormSubmission=False
     )
     site.noisy = False
-    return _BoundedConnections(site, root, reactor)
+    return _BoundedConnections(site, root, reactor, rooms or Rooms())
 
 
 class _QuietSite(Site):
@@ -400,9 +410,8 @@ class _BoundedConnection(ProtocolWrapper):
         self._cut = self.factory.clock.callLater(LONGEST_REQUEST, self._abort)
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:  # noqa: N802 - Twisted's
-        self._producer = TimedProducer(
-            producer, self.factory.clock, self._abort, self.factory.unread, self._unsent, lambda: self.place.occupant
-        )
+        clock, room = self.factory.clock, self.factory.rooms.unread
+        self._producer = TimedProducer(producer, clock, self._abort, room, self._unsent, lambda: self.place.occupant)
         super().registerProducer(self._producer, streaming)  # type: ignore[no-untyped-call]  # Twisted's
 
     def write(self, data: bytes) -> None:
@@ -424,7 +433,7 @@ class _BoundedConnection(ProtocolWrapper):
         size = max(0, count - SMALL_HEAD)
         if size == self._head.size or self.wrappedProtocol is None:
             return
-        heads = self.factory.heads
+        heads = self.factory.rooms.heads
         if not self._head.size:
             self._head = HeldBody(self._abort, self.place.occupant)
             heads.begin(self._head)
@@ -442,7 +451,7 @@ class _BoundedConnection(ProtocolWrapper):
         self._end_pause()
         self.place.leave()
         super().connectionLost(reason)  # type: ignore[no-untyped-call]  # Twisted's
-        self.factory.heads.release(self._head)
+        self.factory.rooms.heads.release(self._head)
         # What was not sent would wait for the garbage collector, because these know each other.
         self._producer = self.transport = None
         self.place.displaced = self._head.cut = _nothing
@@ -456,13 +465,9 @@ class _BoundedConnections(WrappingFactory):
     protocol = _BoundedConnection
     noisy = False
 
-    def __init__(self, site: Site, root: WebPage, clock: IReactorTime) -> None:
+    def __init__(self, site: Site, root: WebPage, clock: IReactorTime, rooms: Rooms) -> None:
         super().__init__(site)  # type: ignore[no-untyped-call]  # Twisted's
         self.clock = clock
         self.root = root
-        self.forms = BodyRoom(MOST_OF_FORMS)
-        self.hooks = BodyRoom(MOST_OF_HOOKS)
-        self.forced = BodyRoom(MOST_OF_FORCED, one_each=True)
-        self.heads = BodyRoom(MOST_OF_HEADS)
-        self.unread = BodyRoom(MOST_UNREAD)
+        self.rooms = rooms
         self.places = FairPlaces(MOST_CONNECTIONS)

@@ -3,14 +3,15 @@ Webhooks: from a request to the master, and its reply back to the forge.
 
 ::
 
-    POST /change_hook/github ──► Delivery ──► the master (at most `MOST_AT_ONCE` at a time) ──► status, sentence
+    POST /change_hook/github ──► HookInput ──► the master (at most `MOST_AT_ONCE` at a time) ──► status, sentence
                                                  '── no answer ──► 503: forges send it again, or offer to
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import IO, Any
 from urllib.parse import parse_qs
 
+from attrs import define
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -18,8 +19,16 @@ from twisted.web.server import NOT_DONE_YET
 
 from ...deferreds import background
 from ...errors import BuildbotLiteError, LinkLostError, NoAnswerError
-from ...model.webhook import DIALECTS, LARGEST_BODY, LONGEST_HEADER, LONGEST_OF_ADDRESS, OF_ADDRESS, Delivery, HookReply
-from ...wire.client import Take
+from ...model.webhook import (
+    DIALECTS,
+    LARGEST_BODY,
+    LONGEST_HEADER,
+    LONGEST_OF_ADDRESS,
+    OF_ADDRESS,
+    HookReply,
+    delivery_head,
+)
+from ...wire.client import Submittable, Take
 from ...wire.limits.limited_log import LimitedLog
 from ..serving.site import WebPage, answered
 
@@ -33,8 +42,30 @@ MOST_FIELDS = 10
 _AWAY = HookReply(503, "The master does not answer.  Send this again later.")
 _LATER = 60
 
-Submit = Callable[[bytes, Take], Awaitable[int]]
-"""Submits bytes to the master and returns the exit code: `wire.client.SubmitClient.submit`."""
+Submit = Callable[[Submittable, Take], Awaitable[int]]
+"""Submits what it reads to the master and returns the exit code: `wire.client.SubmitClient.submit`."""
+
+
+@define(eq=False)
+class HookInput:
+    """
+    A webhook as the master reads it (`model.webhook.Delivery.to_bytes`), so that a large one is never whole in memory:
+    its *head*, and its *body* behind it.  The role `wire.client.Submittable`.
+    """
+
+    head: bytes
+    body: IO[bytes]
+    _at: int = 0
+
+    def seek(self, offset: int, /) -> None:
+        self._at = offset
+        self.body.seek(max(0, offset - len(self.head)))
+
+    def read(self, size: int, /) -> bytes:
+        piece = self.head[self._at : self._at + size]
+        piece += self.body.read(size - len(piece))
+        self._at += len(piece)
+        return piece
 
 
 class Handover:
@@ -48,16 +79,14 @@ class Handover:
         self._log = LimitedLog(__name__)
         self._turns = DeferredSemaphore(MOST_AT_ONCE)
 
-    def deliver(self, delivery: Delivery) -> Deferred[HookReply]:
+    def deliver(self, delivery: HookInput) -> Deferred[HookReply]:
         """
         The master's reply.  Never fails, except when it is cancelled.
         """
-        handing: Deferred[HookReply] = self._turns.run(
-            lambda: Deferred.fromCoroutine(self._hand_over(delivery.to_bytes()))
-        )
+        handing: Deferred[HookReply] = self._turns.run(lambda: Deferred.fromCoroutine(self._hand_over(delivery)))
         return handing.addTimeout(REPLY_TIMEOUT, self._clock, lambda result, timeout: _AWAY)
 
-    async def _hand_over(self, data: bytes) -> HookReply:
+    async def _hand_over(self, delivery: HookInput) -> HookReply:
         output = {b"1": bytearray(), b"2": bytearray()}
 
         def take(chunk: bytes) -> None:
@@ -65,7 +94,7 @@ class Handover:
             to += chunk[1 : 1 + LARGEST_REPLY - len(to)]
 
         try:
-            await self._submit(data, take)
+            await self._submit(delivery, take)
         except (NoAnswerError, LinkLostError):
             return _AWAY
         except BuildbotLiteError as error:
@@ -110,13 +139,14 @@ class ChangeHook(WebPage):
             return answered(request, 405, "A webhook is sent with POST.")
         if request.postpath not in ([], [b""]):
             return answered(request, 404, "There is nothing at this address.")
-        if (body := request.whole_body()) is None:
+        if (body := request.body_file()) is None:
             return answered(request, 413, f"The body has more than {LARGEST_BODY >> 20} MiB.")
         try:
             project, codebase = _of_address(request.uri)
         except _AddressError as error:
             return answered(request, 400, str(error))
-        delivery = Delivery(self._dialect, self._headers(request), body, project, codebase)
+        head = delivery_head(self._dialect, self._headers(request), project, codebase)
+        delivery = HookInput(head, body)
         serving = Deferred.fromCoroutine(self._serve(delivery, request))
         request.notifyFinish().addErrback(lambda failure: serving.cancel())
         background(serving, self._taken, "handing over a webhook")
@@ -127,7 +157,7 @@ class ChangeHook(WebPage):
         headers = ((name, request.getHeader(name.encode())) for name in DIALECTS[self._dialect])
         return {name: value.decode("latin-1")[:LONGEST_HEADER] for name, value in headers if value is not None}
 
-    async def _serve(self, delivery: Delivery, request: Any) -> None:
+    async def _serve(self, delivery: HookInput, request: Any) -> None:
         try:
             reply = await self._handover.deliver(delivery)
         except CancelledError:

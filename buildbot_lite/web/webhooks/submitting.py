@@ -7,7 +7,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from ...errors import NoAnswerError
-from ...wire.client import SubmitClient, Take
+from ...wire.client import SubmitClient, Submittable, Take
 
 
 class Submitting:
@@ -40,7 +40,7 @@ class Submitting:
         self.use(None)
         return self._changing
 
-    async def submit(self, data: bytes, take: Take) -> int:
+    async def submit(self, data: Submittable, take: Take) -> int:
         """
         As `SubmitClient.submit`; `NoAnswerError` also while there is no string.
         """
