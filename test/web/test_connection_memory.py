@@ -3,6 +3,7 @@ What connections hold beside bodies and answers.
 """
 
 import gc
+import tracemalloc
 import weakref
 from typing import Any
 
@@ -29,6 +30,22 @@ class WaitingPage(EndlessPage):
     def render(self, request: Any) -> Any:
         self.asked.append(request)
         return super().render(request)
+
+
+class StreamingPage(EndlessPage):
+    """
+    A page of which the beginning is sent.
+    """
+
+    def render(self, request: Any) -> Any:
+        request.registerProducer(self, True)
+        request.write(b"x")
+        return super().render(request)
+
+    def stopProducing(self) -> None:
+        """
+        The client has gone.
+        """
 
 
 class ConnectionMemoryTests(HookCase):
@@ -114,6 +131,22 @@ class ConnectionMemoryTests(HookCase):
         self.assertEqual(transport.producerState, "producing")
         protocol.dataReceived(b"ET /second HTTP/1.1\r\nHost: x\r\n\r\n")
         self.assertEqual([each.path for each in page.asked], [b"/", b"/second"])
+
+    def test_answered_slowly(self) -> None:
+        """
+        A connection whose request is being answered takes a few kilobytes, without what is sent.
+        """
+        request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+        self.factory = make_factory(StreamingPage(), self.clock)
+        self.factory.doStart()
+        connections: list[Any] = [self.connect() for _ in range(300)]
+        for protocol, _ in connections[:100]:
+            protocol.dataReceived(request)
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        for protocol, _ in connections[100:]:
+            protocol.dataReceived(request)
+        self.assertLess(tracemalloc.get_traced_memory()[0] / 200, 4200)
 
     def test_lost(self) -> None:
         """

@@ -68,6 +68,21 @@ class BoundedRequest(Request):
     A request whose body is bounded.
     """
 
+    # What is set at the beginning of each, so that the names of the others are at most 30; see `StrictChannel`.
+    __slots__ = (
+        "_adapterCache",
+        "_body",
+        "_held",
+        "channel",
+        "cookies",
+        "notifications",
+        "received_cookies",
+        "requestHeaders",
+        "responseHeaders",
+        "transport",
+        "visitor",
+    )
+
     _received = 0
     _crowded = False
     _largest = LARGEST_FORM
