@@ -110,6 +110,43 @@ class LiveScriptTests(BrowserCase):
                 )
                 self.assertEqual(self.browser.run(script), place)
 
+    def test_written(self) -> None:
+        """
+        What somebody wrote, chose and scrolled in a part of the page stays when the part is replaced, and so does the
+        cursor; of what nobody touched, the new values are shown.
+        """
+        _Server.more = (
+            '<form id="f"><input name="a" value="0"><input name="a" value="0"><textarea name="b"></textarea>'
+            '<input type="checkbox" name="c" value="1"><input type="checkbox" name="c" value="2" checked>'
+            '<select name="d"><option>x</option><option>y</option></select></form><pre id="pre" '
+            f'style="max-height: 50px; overflow: auto; white-space: pre">{"<br>".join(["wide " * 200] * 50)}</pre>'
+        )
+        self.addCleanup(setattr, _Server, "more", "")
+        _Server.refuses.add("events")
+        browser = self.browser.open()
+        browser.run(
+            """
+            const [first, second, text, one, two, choice] = document.getElementById("f").elements;
+            [second.value, text.value, one.checked, two.checked] = ["typed", "some\\nlines", true, false];
+            choice.selectedIndex = 1;
+            document.getElementById("pre").scrollTo(30, 40);
+            second.focus();
+            second.setSelectionRange(1, 3);
+            """
+        )
+        _Server.more = _Server.more.replace('value="0"', 'value="7"')
+        _Server.refuses.discard("events")
+        browser.until(lambda: not browser.one("#main").text.startswith("0 "), "the page is made anew")
+        script = """
+            const [first, second, text, one, two, choice] = document.getElementById("f").elements;
+            const {scrollLeft, scrollTop} = document.getElementById("pre");
+            return [first.value, second.value, text.value, one.checked, two.checked, choice.value, scrollLeft, scrollTop,
+                    document.activeElement === second, second.selectionStart, second.selectionEnd];
+            """
+        self.assertEqual(
+            browser.run(script), ["7", "typed", "some\nlines", True, False, "y", 30, 40, True, 1, 3]
+        )
+
     def test_ages(self) -> None:
         """
         What goes on grows older while the page stays as it is; what should have ended is not expected any more.

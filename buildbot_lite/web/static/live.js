@@ -61,22 +61,47 @@
     for (const part of page.querySelectorAll("[data-live][id]")) sent.set(part.id, part.outerHTML);
   };
 
-  // What can have the focus is known again by what it is and does, and where: its text may be another one by now.
-  const FOCUSABLE = "a[href], button, input, select, textarea, summary, [tabindex]";
-  const WORDS = ["href", "name", "value"];
-  const known = (each) => [each.localName, each.closest("[id]").id, ...WORDS.map((word) => each.getAttribute(word))].join(" ");
-  const alike = (part, name) => [part, ...part.querySelectorAll(FOCUSABLE)].filter((each) => known(each) === name);
-  const focusIn = (part) => {
-    const active = document.activeElement;
-    if (!part.contains(active)) return null;
-    const name = known(active);
-    return {name, place: alike(part, name).indexOf(active), href: active.getAttribute("href")};
+  // What stands in a part is known in its successor by what it is and does, and where: its text may be another one by now.
+  const FIELDS = "input:not([type=hidden]), select, textarea";
+  const KNOWN = `a[href], button, summary, [tabindex], .wide, pre, ${FIELDS}`;
+  const known = (each) => {
+    // The value of another field is what the server suggests.
+    const isChoice = each.matches("button, [type=checkbox], [type=radio]");
+    const words = ["href", "name", ...(isChoice ? ["value"] : [])].map((word) => each.getAttribute(word));
+    return [each.localName, each.closest("[id]").id, ...words].join(" ");
   };
-  const focusAgain = (part, {name, place, href}) => {
+  const alike = (part, name) => [part, ...part.querySelectorAll(KNOWN)].filter((each) => known(each) === name);
+  const successor = (each, here, part) => {
+    const name = known(each);
     const found = alike(part, name);
-    const moved = [...part.querySelectorAll("a[href]")].find((each) => each.getAttribute("href") === href);
-    const each = found[Math.min(place, found.length - 1)] || moved;
-    if (each) each.focus();
+    const same = found[Math.min(alike(here, name).indexOf(each), found.length - 1)];
+    if (same || !each.matches("a[href]")) return same;
+    const href = each.getAttribute("href");
+    return [...part.querySelectorAll("a[href]")].find((link) => link.getAttribute("href") === href);
+  };
+
+  const isFilled = (field) => {
+    if (field.matches("select")) return [...field.options].some((each) => each.selected !== each.defaultSelected);
+    return field.value !== field.defaultValue || Boolean(field.checked) !== Boolean(field.defaultChecked);
+  };
+  // Puts *part* in the place of *here*, with what the reader opened, wrote, focused and scrolled there.
+  const replace = (here, part) => {
+    const opened = new Set([...here.querySelectorAll("details[open]")].map((each) => each.closest("[id]").id));
+    for (const each of part.querySelectorAll("details")) if (opened.has(each.closest("[id]").id)) each.open = true;
+    const active = here.contains(document.activeElement) ? document.activeElement : null;
+    // A field in which somebody writes moves, with its text, its cursor and what can be undone.
+    const fields = [...here.querySelectorAll(FIELDS)].filter((field) => field === active || isFilled(field));
+    const moved = new Map(fields.map((field) => [field, successor(field, here, part)]));
+    const focused = active && !moved.get(active) ? successor(active, here, part) : active;
+    const scrolled = [here, ...here.querySelectorAll(".wide, pre")]
+      .filter(({scrollLeft, scrollTop}) => scrollLeft || scrollTop)
+      .map((each) => [successor(each, here, part), each.scrollLeft, each.scrollTop]);
+    for (const [field, same] of moved) if (same) same.replaceWith(field);
+    here.replaceWith(part);
+    localTimes(part);
+    localClocks(part);
+    for (const [each, left, top] of scrolled) if (each) each.scrollTo(left, top);
+    if (focused) focused.focus({preventScroll: true});
   };
 
   const renew = async () => {
@@ -87,15 +112,7 @@
       const here = document.getElementById(part.id);
       if (!here || sent.get(part.id) === part.outerHTML) continue;
       sent.set(part.id, part.outerHTML);
-      // What was opened stays open.
-      const opened = new Set([...here.querySelectorAll("details[open]")].map((each) => each.closest("[id]").id));
-      for (const each of part.querySelectorAll("details")) if (opened.has(each.closest("[id]").id)) each.open = true;
-      const focused = focusIn(here);
-      const part2 = document.adoptNode(part);
-      here.replaceWith(part2);
-      localTimes(part2);
-      localClocks(part2);
-      if (focused) focusAgain(part2, focused);
+      replace(here, document.adoptNode(part));
     }
     document.title = page.title;
   };
