@@ -58,7 +58,8 @@ def force(
     warnings, 1 for a failure, 2 for an exception, 4 if the build was cancelled or its retries were used up.
     """
     texts = {name: text_of(path) for name, path in files}
-    question = {"ask": "force", "builder": builder, "properties": {**dict(pairs), **texts}, "problems": True}
+    question = {"ask": "force", "builder": builder, "properties": {**dict(pairs), **texts}}
+    question |= {"problems": True, "remarks": True}
     question |= {name: value for name, value in (("reason", reason), ("scheduler", scheduler)) if value}
 
     return _ask_for(farm, question, wait=wait)
@@ -256,6 +257,8 @@ def _ask_for(farm: FarmClient, question: Document, *, wait: bool) -> int:
         answer = await link.ask(question)
         if problems := answer.get("problems"):
             raise InputError(_lines_of(question, problems))
+        for remark in answer.get("remarks", ()):
+            note(f"# {remark}")
         requests.append(answer["request"])
         if not wait:
             tell(f"request {answer['request']}")

@@ -170,7 +170,7 @@ class AdminDesk:
     async def _queue(self, question: JsonReader) -> Answer:
         most = question.integer("most", documents.MOST_WAITING, least=1, most=documents.MOST_WAITING)
         place = question.optional("after", question.mapping)
-        after = None if place is None else _place(JsonReader(place, "after"))
+        after = None if place is None else _place(JsonReader(place, "the place after"))
         return documents.of_queue(self.farm, most, after, estimates=await self._estimates())
 
     async def _slaves(self, question: JsonReader) -> Answer:
@@ -251,16 +251,21 @@ class AdminDesk:
         reason = question.prose("reason", "", limit=1000) or None
         scheduler = question.text("scheduler", "", limit=200) or None
         says_all = question.flag("problems", default=False)
+        properties = question.mapping("properties", {})
+        forcing = self.farm.config.forced_by(builder, scheduler)
         try:
             submitted = await self.farm.forcing.force(
-                builder, question.mapping("properties", {}), reason, by_grant=self.by_grant, scheduler=scheduler
+                builder, properties, reason, by_grant=self.by_grant, scheduler=scheduler
             )
         except WrongValuesError as error:
             if not says_all:  # a client of an earlier version
                 raise InputError(str(error)) from None
             # In the answer, because a refusal is one sentence.
             return {"problems": [{"name": name, "sentence": sentence} for name, sentence in error.problems]}
-        return {"request": submitted.requests[0].id, "buildset": submitted.buildset.id}
+        told = {"request": submitted.requests[0].id, "buildset": submitted.buildset.id}
+        if forcing is None or not question.flag("remarks", default=False):
+            return told
+        return {**told, "remarks": forcing.remarks_on(properties)}
 
     async def _rebuild(self, question: JsonReader) -> Answer:
         submitted = await self.farm.forcing.rebuild(await self._build(question), by_grant=self.by_grant)

@@ -337,9 +337,19 @@ class ForceTests(FarmCommandCase):
                     "reason": "why not",
                     "properties": {"a": "1.10", "b": "c=d"},
                     "problems": True,
+                    "remarks": True,
                 }
             ],
         )
+
+    def test_force_remarks(self) -> None:
+        """
+        What the master remarks on the given values goes to standard error.
+        """
+        remark = "force has no parameter 'nope': it became a property of the build."
+        self.master.answers = {"force": {"request": 7, "buildset": 5, "remarks": [remark]}}
+        said = self.command("force", "farm", "hello", "-p", "nope=1")
+        self.assertEqual((said.code, said.out, said.err), (0, "request 7\n", f"# {remark}\n"))
 
     def test_wrong(self) -> None:
         """

@@ -153,6 +153,25 @@ class AdminDeskCase(SynchronousTestCase):
 
 
 class AdminAnswerTests(AdminDeskCase):
+    def test_force_remarks(self) -> None:
+        """
+        Where any property may be given with a forced build, those that are none of the scheduler's parameters are
+        named, because they may be misspelled ones.
+        """
+        given = {"branch": "main", "brnach": "main", "nope": "1", "username": "Ada <ada@example.org>", "reason": "test"}
+        answer = self.ask("force", builder="b", properties=given, remarks=True)
+        self.assertEqual(
+            answer["remarks"],
+            [
+                "force has no parameter 'brnach': it became a property of the build.  Did you mean 'branch'?",
+                "force has no parameter 'nope': it became a property of the build.",
+            ],
+        )
+        self.assertEqual(self.ask("force", builder="b", properties={}, remarks=True)["remarks"], [])
+        many = {f"p{number}": "" for number in range(20)}
+        self.assertEqual(len(self.ask("force", builder="b", properties=many, remarks=True)["remarks"]), 11)
+        self.assertNotIn("remarks", self.ask("force", builder="b", properties=given))
+
     def test_pages_of_the_queue(self) -> None:
         """
         Promise 6.15: a long queue is answered in pages; each says where the next one begins.
@@ -175,7 +194,7 @@ class AdminAnswerTests(AdminDeskCase):
         """
         self.assertIn("does not know that question", self.refused("dance"))
         self.assertIn("does not know that question", self.refused("dance", "follow"))
-        self.assertEqual(self.refused("builds", most="many"), "question: most has the wrong type.")
+        self.assertEqual(self.refused("builds", most="many"), "The field most of the question is not a whole number.")
 
     def test_reason_to_wait(self) -> None:
         """
@@ -321,7 +340,7 @@ class AdminAnswerTests(AdminDeskCase):
         self.assertEqual(numbers(slave="bot1", since=0.0, before=2), [1])
         self.assertEqual(numbers(since=1e12), [])
         self.assertIn("There are: SUCCESS, WARNINGS", self.refused("builds", results=["GOOD"]))
-        self.assertIn("wrong type", self.refused("builds", properties={"a": 1}))
+        self.assertIn("is not a text", self.refused("builds", properties={"a": 1}))
 
     def test_one_build(self) -> None:
         """

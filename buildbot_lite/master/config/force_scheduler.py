@@ -12,7 +12,7 @@ from attrs import field, frozen
 from ...errors import InputError
 from ...model.properties import OF_THE_BUILD, Json
 from ...model.source_stamps import FIELDS
-from ...model.suggestions import did_you_mean
+from ...model.suggestions import did_you_mean, nearest
 from .arguments import as_list
 from .force_groups import CodebaseParameter, ForcedPatch, checked_values, leaves, parameter_list
 from .force_parameters import (
@@ -25,7 +25,7 @@ from .force_parameters import (
     UserNameParameter,
     WorkerChoiceParameter,
 )
-from .forced_values import OF_REASON, ForcedValues
+from .forced_values import MOST_UNKNOWN, OF_REASON, ForcedValues
 from .schedulers import BaseScheduler
 
 REASON = "force build"
@@ -143,21 +143,43 @@ class ForceScheduler(BaseScheduler):
             patches[0] if patches else None,
         )
 
+    def remarks_on(self, given: Collection[str]) -> list[str]:
+        """
+        A sentence for each of the names *given* that no parameter has; of many, how many more there are.
+        """
+        known = [*self._parameters_by_name(), OF_REASON]
+        further = [name for name in given if name not in {*known, self.reason_parameter.name}]
+        close = {name: nearest(name, known) for name in further[:MOST_UNKNOWN]}
+        remarks = [
+            f"{self.name} has no parameter {name!r:.100}: it became a property of the build."
+            + ("" if word is None else f"  Did you mean {word!r}?")
+            for name, word in close.items()
+        ]
+        if others := len(further) - len(close):
+            remarks.append(f"{others} more became properties of the build, too.")
+        return remarks
+
     def _populated(self, given: Mapping[str, Json]) -> dict[str, Json]:
         """
         The *given* values, with those that they determine for other parameters (``autopopulate``).
         """
-        of_codebases = {
-            name: parameter for each in self.codebase_parameters for name, parameter in each.parameters.items()
-        }
-        of_properties = {".".join(path): parameter for path, parameter in leaves(self.parameters or ())}
-        parameters = {**of_codebases, **of_properties, self.username_parameter.name: self.username_parameter}
+        parameters = self._parameters_by_name()
         values, waiting = dict(given), list(given)
         for name in waiting:
             new = parameters[name].populates(values[name]) if name in parameters else {}
             waiting += new.keys() - values.keys()
             values = {**new, **values}
         return values
+
+    def _parameters_by_name(self) -> dict[str, BaseParameter]:
+        """
+        All parameters but that of the reason, by the names under which they are given.
+        """
+        of_codebases = {
+            name: parameter for each in self.codebase_parameters for name, parameter in each.parameters.items()
+        }
+        of_properties = {".".join(path): parameter for path, parameter in leaves(self.parameters or ())}
+        return {**of_codebases, **of_properties, self.username_parameter.name: self.username_parameter}
 
     def _reason_of(self, owner: str, reason: str) -> str:
         try:
