@@ -45,6 +45,6 @@ class ChangeAdmin:
         return {"changes": changes, "before": changes[-1]["change"] if len(changes) == most else None}
 
     async def _send(self, question: JsonReader) -> Answer:
-        change = change_from(JsonReader(question.mapping("change"), "change"), SOURCE)
+        change = change_from(JsonReader(question.mapping("change"), "the change"), SOURCE)
         recorded = await self.farm.changes.add([change])
         return {"change": recorded[0].id if recorded else None, "remarks": unbuilt(self.farm.config, recorded)}

@@ -192,7 +192,7 @@ def _numbered(text: bytes) -> Iterator[tuple[int, str]]:
 
 def _change(line: str, number: int, source: str) -> Change:
     try:
-        return change_from(JsonReader.decode(line.encode(), "line", LARGEST_LINE), source)
+        return change_from(JsonReader.decode(line.encode(), "the line", LARGEST_LINE), source)
     except BuildbotLiteError as error:
         raise InputError(f"Line {number}: {error}") from None
 

@@ -60,7 +60,7 @@ class Binding:
         """
         The binding in the JSON *text*; `BuildbotLiteError` if it is none.
         """
-        reader = JsonReader.decode(text.encode(), "binding", 1 << 16)
+        reader = JsonReader.decode(text.encode(), "the binding", 1 << 16)
         repository = reader.text("repository", limit=LONGEST_NAME)
         if not repository:
             raise InputError("A string for changes is for one repository: name it.")

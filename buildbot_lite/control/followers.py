@@ -66,7 +66,7 @@ def followed(
     Have *send* answer *question*, with chunks to *follower* before the answer, and end it when the client is lost.
     *account*: its limit of followers applies.
     """
-    reader = JsonReader(dict(question), "question")
+    reader = JsonReader(dict(question), "the question")
     client = FramedClient(follower if reader.flag(CHUNKS_IN_ORDER, default=False) else OneAtATime(follower))
 
     async def counted() -> Answer:

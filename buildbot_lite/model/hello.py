@@ -95,8 +95,8 @@ class Hello:
         """
         The hello in *data*; `MessageError` if it is not valid.
         """
-        reader = JsonReader.decode(data, "hello", LARGEST_HELLO, most=MOST_VALUES)
-        facts = JsonReader(reader.mapping("platform", {}, most=100), "hello, platform")
+        reader = JsonReader.decode(data, "the hello", LARGEST_HELLO, most=MOST_VALUES)
+        facts = JsonReader(reader.mapping("platform", {}, most=100), "the platform in the hello")
         return cls(
             home=reader.prose("home", limit=64),
             incarnation=reader.prose("incarnation", limit=64),
@@ -152,7 +152,7 @@ class Welcome:
         """
         The welcome in *data*; `MessageError` if it is not valid.
         """
-        reader = JsonReader.decode(data, "welcome", LARGEST_HELLO)
+        reader = JsonReader.decode(data, "the welcome", LARGEST_HELLO)
         return cls(
             name=reader.prose("name", limit=80),
             version=reader.prose("version", limit=40),
@@ -170,8 +170,8 @@ def _held(reader: JsonReader) -> HeldCommand:
     try:
         life = Life(reader.text("life", limit=20))
     except ValueError as error:
-        raise MessageError(f"hello: {error}.") from None
-    lengths = JsonReader(reader.mapping("lengths", {}, most=100), "hello, lengths")
+        raise MessageError(f"The hello is not valid: {error}.") from None
+    lengths = JsonReader(reader.mapping("lengths", {}, most=100), "the lengths in the hello")
     return HeldCommand(
         id=reader.prose("id", limit=100),
         fingerprint=reader.prose("fingerprint", limit=64),

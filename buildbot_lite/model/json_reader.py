@@ -2,11 +2,12 @@
 Typed and bounded reading of untrusted JSON.
 
 A `JsonReader` reads fields of one JSON object by name and type.  Unread fields are ignored, so a newer peer may send
-more.  A field of the wrong type or size raises a `MessageError` with its name.
+more.  A field of the wrong type or size raises a `MessageError` with its name: many were typed by the person who reads
+that sentence.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from ..errors import MessageError
@@ -20,6 +21,15 @@ MOST_ITEMS = 10_000
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 _UTF_8_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 _BEGINNINGS = (b"{", b"[", b",")
+_NUMBER = (int, float)
+_KINDS: Mapping[type | tuple[type, ...], str] = {
+    str: "a text",
+    int: "a whole number",
+    _NUMBER: "a number",
+    bool: "true or false",
+    list: "a list",
+    dict: "an object",
+}
 
 
 def encode(document: object) -> bytes:
@@ -39,12 +49,12 @@ def encode_in_utf8(document: object) -> bytes:
 
 class JsonReader:
     """
-    The fields of one JSON object.  *what* names the object in errors.
+    The fields of one JSON object.  *what* names the object in errors, within a sentence: "the change".
     """
 
     def __init__(self, document: object, what: str) -> None:
         if not isinstance(document, dict):
-            raise MessageError(f"{what} is not a JSON object.")
+            raise MessageError(f"{_begun(what)} is not a JSON object.")
         self._document = document
         self._what = what
 
@@ -57,13 +67,13 @@ class JsonReader:
         MiB could take a hundred MiB of memory.
         """
         if len(data) > limit:
-            raise MessageError(f"{what} has {len(data)} bytes; at most {limit} are allowed.")
+            raise MessageError(f"{_begun(what)} has {len(data)} bytes; at most {limit} are allowed.")
         if most is not None and sum(map(data.count, _BEGINNINGS)) > most:
-            raise MessageError(f"{what} has more than {most} values.")
+            raise MessageError(f"{_begun(what)} has more than {most} values.")
         try:
             return cls(json.loads(data), what)
         except (ValueError, RecursionError):
-            raise MessageError(f"{what} is not JSON.") from None
+            raise MessageError(f"{_begun(what)} is not JSON.") from None
 
     @property
     def document(self) -> dict[str, Any]:
@@ -84,7 +94,7 @@ class JsonReader:
         """
         value: str = self._get(name, str, default)
         if len(value) > limit:
-            raise self._wrong(name, f"has more than {limit} characters")
+            raise self._wrong(name, f"has {len(value)} characters; give at most {limit}")
         return value
 
     def prose(self, name: str, default: str | None = None, *, limit: int, lines: bool = False) -> str:
@@ -108,7 +118,7 @@ class JsonReader:
         """
         A finite number.
         """
-        value = self._get(name, (int, float), default)
+        value = self._get(name, _NUMBER, default)
         if isinstance(value, bool) or not abs(value) < 1e18:  # also refuses NaN
             raise self._wrong(name, "is not a number")
         return float(value)
@@ -126,7 +136,7 @@ class JsonReader:
         """
         value = self._get(name, list, default)
         if len(value) > most or not all(isinstance(item, str) for item in value):
-            raise self._wrong(name, f"is not a list of at most {most} strings")
+            raise self._wrong(name, f"is not a list of at most {most} texts")
         return list(value)
 
     def mapping(self, name: str, default: dict[str, Any] | None = None, *, most: int = MOST_ITEMS) -> dict[str, Any]:
@@ -135,7 +145,7 @@ class JsonReader:
         """
         value = self._get(name, dict, default)
         if len(value) > most:
-            raise self._wrong(name, f"has more than {most} entries")
+            raise self._wrong(name, f"has {len(value)} entries; give at most {most}")
         return dict(value)
 
     def objects(self, name: str, read: Callable[["JsonReader"], T], *, most: int = MOST_ITEMS) -> list[T]:
@@ -144,8 +154,8 @@ class JsonReader:
         """
         value = self._get(name, list, [])
         if len(value) > most:
-            raise self._wrong(name, f"has more than {most} entries")
-        return [read(JsonReader(item, f"{self._what}, {name}")) for item in value]
+            raise self._wrong(name, f"has {len(value)} entries; give at most {most}")
+        return [read(JsonReader(item, f"an entry of {name} in {self._what}")) for item in value]
 
     def optional(self, name: str, take: Callable[[str], T]) -> T | None:
         """
@@ -160,8 +170,15 @@ class JsonReader:
         if value is None:
             raise self._wrong(name, "is missing")
         if not isinstance(value, kind):
-            raise self._wrong(name, "has the wrong type")
+            raise self._wrong(name, f"is not {_KINDS[kind]}")
         return value
 
     def _wrong(self, name: str, why: str) -> MessageError:
-        return MessageError(f"{self._what}: {name} {why}.")
+        return MessageError(f"The field {name} of {self._what} {why}.")
+
+
+def _begun(what: str) -> str:
+    """
+    *what* at the beginning of a sentence.
+    """
+    return what[:1].upper() + what[1:]

@@ -113,13 +113,13 @@ class Outcome:
         """
         The outcome in the JSON object *document*; `MessageError` if it is not valid.
         """
-        reader = JsonReader(document, "outcome")
+        reader = JsonReader(document, "the outcome")
         try:
             ending = Ending(reader.text("ending", limit=20))
             why = Why(reader.text("why", limit=20)) if reader.has("why") else None
         except ValueError as error:
-            raise MessageError(f"outcome: {error}.") from None
-        usage = JsonReader(reader.mapping("usage", {}, most=20), "outcome, usage")
+            raise MessageError(f"The outcome is not valid: {error}.") from None
+        usage = JsonReader(reader.mapping("usage", {}, most=20), "the usage in the outcome")
         return cls(
             ending=ending,
             exit_code=reader.optional("exit_code", lambda name: reader.integer(name, least=-255, most=1 << 32)),
@@ -138,7 +138,7 @@ class Outcome:
         """
         The outcome in *data*; `MessageError` if it is not valid.
         """
-        return cls.from_document(JsonReader.decode(data, "outcome", LARGEST_OUTCOME).document)
+        return cls.from_document(JsonReader.decode(data, "the outcome", LARGEST_OUTCOME).document)
 
     @classmethod
     def lost(cls, sentence: str) -> "Outcome":
@@ -156,7 +156,7 @@ class Outcome:
 
 def _seals(reader: JsonReader) -> dict[str, Seal]:
     streams = reader.mapping("streams", {}, most=100)
-    readers = {name: JsonReader(value, f"outcome, {name}") for name, value in streams.items()}
+    readers = {name: JsonReader(value, f"{name} in the outcome") for name, value in streams.items()}
     return {name: Seal(at.integer("length"), at.prose("sha256", limit=64)) for name, at in readers.items()}
 
 

@@ -39,7 +39,7 @@ class PatchBase:
         """
         The base in *data*, which is untrusted; `BuildbotLiteError` if it is not valid.
         """
-        reader = JsonReader.decode(data, "base of the patch", LONGEST_BASE)
+        reader = JsonReader.decode(data, "the base of the patch", LONGEST_BASE)
         revision, branch = reader.optional("revision", reader.text), reader.optional("branch", reader.text)
         if revision is not None and not (is_commit(revision) or _SUBVERSION.fullmatch(revision)):
             raise InputError(f"{revision!r:.100} is not the full name of a revision.")

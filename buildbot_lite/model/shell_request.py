@@ -51,10 +51,10 @@ class ShellRequest:
         """
         The request in *data*; `MessageError` if it is not valid.
         """
-        reader = JsonReader.decode(data, "shell", LARGEST_SHELL_REQUEST)
+        reader = JsonReader.decode(data, "the request for a shell", LARGEST_SHELL_REQUEST)
         argv = tuple(reader.texts("argv", most=MOST_WORDS))
         if not argv or not all(_is_word(word) for word in argv):
-            raise MessageError("shell: argv is empty, or a word cannot be an argument of a program.")
+            raise MessageError("The command of the shell is empty, or a word of it cannot be an argument of a program.")
         return cls(argv, reader.optional("size", lambda name: window_size(JsonReader(reader.mapping(name), name))))
 
 

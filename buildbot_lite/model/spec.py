@@ -254,7 +254,7 @@ def from_document(document: object) -> Spec:
     """
     The spec in the JSON object *document*; `MessageError` or `UnsafePathError` if it is not valid.
     """
-    reader = JsonReader(document, "spec")
+    reader = JsonReader(document, "the spec")
     kind = reader.text("kind", limit=40)
     if kind not in _KINDS:
         raise MessageError(f"This slave does not know how to {kind!r}.  Its buildbot_lite is older than the master's.")
@@ -265,7 +265,7 @@ def from_bytes(data: bytes) -> tuple[Spec, dict[str, str]]:
     """
     The spec and its secrets in the message *data*; `MessageError` or `UnsafePathError` when it is not valid.
     """
-    reader = JsonReader.decode(data, "start", LARGEST_SPEC)
+    reader = JsonReader.decode(data, "the order to start", LARGEST_SPEC)
     return from_document(reader.mapping("spec")), _texts(reader, "secrets")
 
 

@@ -105,9 +105,9 @@ class Delivery:
         The delivery in *data*; `MessageError` if it is not valid.  The caller checks that the dialect is in `DIALECTS`.
         """
         line, _, body = data.partition(b"\n")
-        reader = JsonReader.decode(line, "delivery", 16 << 10)
+        reader = JsonReader.decode(line, "the delivery", 16 << 10)
         dialect = reader.text("dialect", limit=100)
-        headers_reader = JsonReader(reader.mapping("headers", {}), "headers of the delivery")
+        headers_reader = JsonReader(reader.mapping("headers", {}), "the headers of the delivery")
         names = DIALECTS.get(dialect, ())
         headers = {name: headers_reader.text(name, limit=LONGEST_HEADER) for name in names if headers_reader.has(name)}
         project, codebase = (reader.text(name, "", limit=LONGEST_OF_ADDRESS) for name in OF_ADDRESS)

@@ -65,7 +65,7 @@ class KeeperConnection(LineOnlyReceiver):
         self._listener: Callable[[JsonReader], None] | None = None
 
     def lineReceived(self, line: bytes) -> None:
-        message = JsonReader.decode(line, "the keeper", _LONGEST_LINE)
+        message = JsonReader.decode(line, "the message of the keeper", _LONGEST_LINE)
         if self._listener is not None:
             self._listener(message)
         elif message.text("event") == "hello":

@@ -128,5 +128,5 @@ def _life(word: str, *, otherwise: Life) -> Life:
 
 
 def _lengths(document: dict[str, Any]) -> dict[str, int]:
-    lengths = JsonReader(document, "the keeper, lengths")
+    lengths = JsonReader(document, "the lengths in the message of the keeper")
     return {stream: lengths.integer(stream) for stream in document}

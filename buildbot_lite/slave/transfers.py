@@ -104,7 +104,7 @@ def saved_transfers(context: TransferContext, changed: Callable[[str], None]) ->
 
 def _read(id: str, path: str, context: TransferContext, changed: Callable[[], None]) -> Transfer:
     with open(path, "rb") as claim:
-        saved = JsonReader.decode(claim.read(_LARGEST_CLAIM + 1), "transfer", _LARGEST_CLAIM)
+        saved = JsonReader.decode(claim.read(_LARGEST_CLAIM + 1), "the transfer", _LARGEST_CLAIM)
     spec = from_document(saved.mapping("spec"))
     return _kind(spec)(id, saved.text("fingerprint", limit=64), spec, context, changed, saved=saved)
 

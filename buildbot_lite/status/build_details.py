@@ -197,7 +197,7 @@ def _shown_command(step: int, spec: Mapping[str, Any]) -> ShownCommand:
     if spec.get("kind") != Run.kind:
         return ShownCommand(step, str(spec.get("kind", "")), str(spec.get("path", ".")), ())
     try:
-        run = Run.read(JsonReader(spec, "spec"))
+        run = Run.read(JsonReader(spec, "the spec"))
     except BuildbotLiteError:
         # Of another version, whose commands may be others: the rest of the build is shown.
         return ShownCommand(step, UNREADABLE, str(spec.get("workdir", "."))[:LONGEST_COMMAND], ())

@@ -20,7 +20,7 @@ def filter_of(question: JsonReader) -> Filter:
     The filter in the fields ``builder``, ``branch``, ``results``, ``slave``, ``since`` and ``properties`` (name → value
     as text) of *question*.
     """
-    properties = JsonReader(question.mapping("properties", {}, most=MOST_PROPERTIES), "properties")
+    properties = JsonReader(question.mapping("properties", {}, most=MOST_PROPERTIES), "the properties")
 
     def text(name: str) -> str | None:
         return question.optional(name, lambda field: question.text(field, limit=LONGEST))

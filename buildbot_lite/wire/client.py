@@ -194,7 +194,7 @@ class SubmitClient:
         code = await self._submit(data, take, method, **more)
         if code:
             raise _refusal(bytes(answer.data), printable(refusal.data.decode("utf-8", "replace").strip()))
-        return JsonReader.decode(bytes(answer.data), "answer", LARGEST_ANSWER).document
+        return JsonReader.decode(bytes(answer.data), "the answer", LARGEST_ANSWER).document
 
     async def _submit(self, data: Submittable, take: Take, method: str, **more: bytes) -> int:
         reference = await _resolved(self._tub, self._furl)
@@ -223,7 +223,7 @@ def _refusal(answer: bytes, sentence: str) -> BuildbotLiteError:
     The error for a submission that the master refuses with *sentence* and, beside it, *answer*.
     """
     try:
-        of_input = JsonReader.decode(answer, "answer", LARGEST_ANSWER).flag(REFUSED_INPUT, default=False)
+        of_input = JsonReader.decode(answer, "the answer", LARGEST_ANSWER).flag(REFUSED_INPUT, default=False)
     except MessageError:
         of_input = False  # masters before 0.2 send none
     return InputError(sentence) if of_input else RefusedError(sentence)

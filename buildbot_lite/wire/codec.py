@@ -28,7 +28,7 @@ def lengths_from_bytes(data: bytes) -> dict[str, int]:
     """
     Length in bytes by stream; `MessageError` if *data* is invalid.
     """
-    reader = JsonReader.decode(data, "lengths", LARGEST_LENGTHS)
+    reader = JsonReader.decode(data, "the lengths", LARGEST_LENGTHS)
     if len(reader.document) > _MOST_STREAMS:
         raise MessageError(f"There are lengths of more than {_MOST_STREAMS} streams.")
     return {name: reader.integer(name) for name in reader.document}

@@ -198,8 +198,8 @@ def question_from(data: bytes) -> Document:
     """
     The question in *data*; `MessageError`.
     """
-    return JsonReader.decode(data, "question", LARGEST_QUESTION).document
+    return JsonReader.decode(data, "the question", LARGEST_QUESTION).document
 
 
 def _answer(data: bytes) -> Document:
-    return JsonReader.decode(data, "answer", LARGEST_ANSWER).document
+    return JsonReader.decode(data, "the answer", LARGEST_ANSWER).document

@@ -143,9 +143,7 @@ class LiveScriptTests(BrowserCase):
             return [first.value, second.value, text.value, one.checked, two.checked, choice.value, scrollLeft, scrollTop,
                     document.activeElement === second, second.selectionStart, second.selectionEnd];
             """
-        self.assertEqual(
-            browser.run(script), ["7", "typed", "some\nlines", True, False, "y", 30, 40, True, 1, 3]
-        )
+        self.assertEqual(browser.run(script), ["7", "typed", "some\nlines", True, False, "y", 30, 40, True, 1, 3])
 
     def test_ages(self) -> None:
         """

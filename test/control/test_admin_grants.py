@@ -355,7 +355,9 @@ class NewGrantTests(AdminGrantCase):
         uses, per_hour and largest are limits of submit grants only; impossible limits are refused.
         """
         self.assertIn("no limit but --expires", self.refused("grant", to="admin", uses=1))
-        self.assertIn("uses is not a whole number from 1", self.refused("grant", to="submit", object="go", uses=0))
+        self.assertIn(
+            "uses of the question is not a whole number from 1", self.refused("grant", to="submit", object="go", uses=0)
+        )
         self.assertIn("in the past", self.refused("grant", to="submit", object="go", lasts=-1.0))
         self.assertIn("There is no string to 'slave'", self.refused("grant", to="slave"))
 

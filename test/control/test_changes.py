@@ -186,7 +186,7 @@ class PushTests(ChangeGrantCase):
                 "Line 2: this string is for the repository",
             ),
             ('{"who": "a", "branch": "main", "project": "q"}', "for the project 'p', not 'q'"),
-            ("{", "Line 2: line is not JSON."),
+            ("{", "Line 2: The line is not JSON."),
         ):
             with self.subTest(bad=bad):
                 watcher = self.send(good + bad + "\n")

@@ -401,7 +401,7 @@ class WebhookTests(WebhookCase):
         What is no delivery is refused with a sentence and the exit code 2.
         """
         watcher = self.hand_over(b"hello\n")
-        self.assertEqual((watcher.codes, watcher.err), ([2], "delivery is not JSON.\n"))
+        self.assertEqual((watcher.codes, watcher.err), ([2], "The delivery is not JSON.\n"))
 
     def test_listed(self) -> None:
         """

@@ -304,7 +304,7 @@ class JsonReaderTests(SynchronousTestCase):
         try:
             self.assertIsInstance(JsonReader.decode(data, "it", 100).document, dict)
         except MessageError as error:
-            self.assertTrue(str(error).startswith("it "))
+            self.assertTrue(str(error).startswith("It "))
 
     def test_nested_too_deep(self) -> None:
         """
@@ -343,8 +343,17 @@ class JsonReaderTests(SynchronousTestCase):
             (reader.objects, {"name": "l", "read": id}),
         ]
         for take, arguments in wrong:
-            with self.assertRaisesRegex(MessageError, "^it", msg=str(arguments)):
+            with self.assertRaisesRegex(MessageError, r"^The field \w+ of it (is|has) .*\.$", msg=str(arguments)):
                 take(**arguments)
+
+    def test_too_long(self) -> None:
+        """
+        Of a text that is too long, the sentence says how long it is and may be.
+        """
+        reader = JsonReader({"branch": "x" * 30}, "the change")
+        with self.assertRaises(MessageError) as caught:
+            reader.text("branch", limit=20)
+        self.assertEqual(str(caught.exception), "The field branch of the change has 30 characters; give at most 20.")
 
     def test_nan_and_infinity(self) -> None:
         """

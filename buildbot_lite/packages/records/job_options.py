@@ -38,7 +38,7 @@ class JobOptions:
         The options in *document*, with the *usual* priority, that of the target, where it has none; `InputError` for
         one that is too high.
         """
-        reader = JsonReader(dict(document), "options")
+        reader = JsonReader(dict(document), "the options")
         most = reader.integer(MOST_PRIORITY, usual, least=LEAST_PRIORITY)
         priority = reader.integer("priority", min(usual, most), least=LEAST_PRIORITY)
         if priority > most:

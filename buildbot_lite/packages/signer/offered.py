@@ -87,8 +87,12 @@ class OfferedJob:
             files=tuple(file for file, _ in files),
             missing=tuple(file for file, missing in files if missing),
             packages=tuple(reader.objects("packages", OfferedFile.read, most=MOST_PACKAGES)),
-            source=OfferedFile.read(JsonReader(reader.mapping("source"), "source")) if reader.has("source") else None,
-            origin=OfferedOrigin.read(JsonReader(reader.mapping("origin"), "origin")) if reader.has("origin") else None,
+            source=OfferedFile.read(JsonReader(reader.mapping("source"), "the source"))
+            if reader.has("source")
+            else None,
+            origin=OfferedOrigin.read(JsonReader(reader.mapping("origin"), "the origin"))
+            if reader.has("origin")
+            else None,
         )
 
 

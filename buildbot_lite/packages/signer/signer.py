@@ -172,7 +172,7 @@ class Signer:
 
     async def _asked(self, question: Mapping[str, Any]) -> JsonReader:
         named = {"target": self.target} if self.target else {}
-        return JsonReader(dict(await self.ask({**question, **named})), "answer")
+        return JsonReader(dict(await self.ask({**question, **named})), "the answer")
 
     async def _signed(self, contents: Sequence[tuple[WantedFile, bytes]]) -> dict[str, str]:
         return {file.id: b64encode((await self.sign(data, file.text)).data).decode() for file, data in contents}
@@ -205,7 +205,7 @@ def _decoded(file: WantedFile, text: object) -> bytes:
     try:
         data = b64decode(text if isinstance(text, str) else "", validate=True)
     except (binascii.Error, ValueError):
-        raise MessageError("answer: what is to be signed is not base64.") from None
+        raise MessageError("What is to be signed, in the master's answer, is not base64.") from None
     if id_of(data, text=file.text) != file.id:
         raise InputError(f"The farm sent other bytes than it said for {file.name}: nothing was signed.")
     return data

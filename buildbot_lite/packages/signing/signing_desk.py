@@ -144,7 +144,7 @@ def jobs_of(question: JsonReader) -> list[int] | None:
         return None
     texts = question.texts("jobs", most=MOST_JOBS)
     if not all(text.isascii() and text.isdecimal() and len(text) < 18 for text in texts):
-        raise MessageError("question: jobs is not a list of numbers.")
+        raise MessageError("The field jobs of the question is not a list of numbers.")
     return [int(text) for text in texts]
 
 
@@ -153,9 +153,9 @@ def _signatures(question: JsonReader) -> dict[str, bytes]:
     try:
         found = {id: b64decode(text, validate=True) for id, text in given.items()}
     except (binascii.Error, ValueError, TypeError):
-        raise MessageError("question: a signature is not base64.") from None
+        raise MessageError("A signature is not base64.") from None
     if any(len(signature) > LARGEST_SIGNATURE for signature in found.values()):
-        raise MessageError(f"question: a signature has more than {LARGEST_SIGNATURE} bytes.")
+        raise MessageError(f"A signature has more than {LARGEST_SIGNATURE} bytes.")
     return found
 
 

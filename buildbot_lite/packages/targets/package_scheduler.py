@@ -54,7 +54,7 @@ class PackageScheduler(Submit):
         most = None if limits is None else limits.most_priority
         # The master sets this, whatever the submitter sends.
         options = {**options, MOST_PRIORITY: self.priority if most is None else most}
-        reader = JsonReader(dict(options), "options")
+        reader = JsonReader(dict(options), "the options")
         if not reader.has(AFTER):
             return options
         self.target.check_chain()

@@ -30,7 +30,7 @@ def fields_of(http: Any, known: Mapping[str, Schema]) -> Mapping[str, Any]:
         raise MessageError(f"The body has more than {LARGEST} bytes.")
     if (http.getHeader(b"content-type") or b"").split(b";")[0].strip().lower() != b"application/json":
         raise MessageError("The body is JSON.  Say so: Content-Type: application/json")
-    fields = JsonReader.decode(data, "body", LARGEST).document
+    fields = JsonReader.decode(data, "the body", LARGEST).document
     for name, value in fields.items():
         if name not in known:
             raise MessageError(there_is_no("field", name[:100], known))

@@ -215,7 +215,7 @@ class MasterWatch:
 
     def _take(self, chunk: bytes) -> None:
         assert self.live is not None
-        change = change_of(JsonReader.decode(chunk[1:], "news", LARGEST_NEWS).document)
+        change = change_of(JsonReader.decode(chunk[1:], "the news", LARGEST_NEWS).document)
         former = self.news.latest
         if change.differs_from(former):
             self.live.changed()

@@ -69,7 +69,7 @@ class CodeExchanges:
     async def _redeemed(self, key: bytes, redeem: Callable[[], Deferred[Document]]) -> str:
         if (left := self._left.get(key)) is not None:
             return left  # another with the code had it redeemed, while this one waited for a turn
-        answer = JsonReader(dict(await redeem()), "answer")
+        answer = JsonReader(dict(await redeem()), "the answer")
         furl = answer.text("furl")
         if len(self._left) >= MOST_LEFT:
             self._end(next(iter(self._left)))

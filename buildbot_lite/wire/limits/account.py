@@ -85,7 +85,7 @@ class Account:
         """
         What *answer* returns for a *question* that has arrived, as for `question`.
         """
-        reader = JsonReader(dict(question), "question")
+        reader = JsonReader(dict(question), "the question")
         return Deferred.fromCoroutine(self.question(lambda: answer(reader)))
 
     async def question(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:

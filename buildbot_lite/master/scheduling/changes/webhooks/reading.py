@@ -31,7 +31,7 @@ def read_delivery(delivery: Delivery, dialect: HookDialect, secret: str) -> Hook
     """
     check(delivery, secret)
     try:
-        payload = JsonReader.decode(_json_of(delivery), "The payload", LARGEST_BODY, most=MOST_VALUES)
+        payload = JsonReader.decode(_json_of(delivery), "the payload", LARGEST_BODY, most=MOST_VALUES)
         report = _READERS[delivery.dialect](delivery, payload, dialect)
         if not report.changes:
             return report  # a function of master.cfg need not know other payloads
