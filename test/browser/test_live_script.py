@@ -141,7 +141,8 @@ class LiveScriptTests(BrowserCase):
             const [first, second, text, one, two, choice] = document.getElementById("f").elements;
             const {scrollLeft, scrollTop} = document.getElementById("pre");
             return [first.value, second.value, text.value, one.checked, two.checked, choice.value,
-                    scrollLeft, scrollTop, document.activeElement === second, second.selectionStart, second.selectionEnd];
+                    scrollLeft, scrollTop, document.activeElement === second,
+                    second.selectionStart, second.selectionEnd];
             """
         self.assertEqual(browser.run(script), ["7", "typed", "some\nlines", True, False, "y", 30, 40, True, 1, 3])
 

@@ -343,7 +343,7 @@ class JsonReaderTests(SynchronousTestCase):
             (reader.objects, {"name": "l", "read": id}),
         ]
         for take, arguments in wrong:
-            with self.assertRaisesRegex(MessageError, r"^The field \w+ of it (is|has) .*\.$", msg=str(arguments)):
+            with self.assertRaisesRegex(MessageError, r"^(The field \w+ of|An entry of l in) it (is|has) .*\.$", msg=str(arguments)):
                 take(**arguments)
 
     def test_too_long(self) -> None:
