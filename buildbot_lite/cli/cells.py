@@ -6,7 +6,7 @@ Control characters in texts of slaves and submitters are replaced, so that a ter
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ Document = Mapping[str, Any]
 
 _RECENT = 180 * 86400
 """Seconds for which a date without a year is clear."""
+_SHORT_TEXT = 30
 _STYLES = {
     "SUCCESS": "green",
     "WARNINGS": "yellow",
@@ -69,6 +70,33 @@ class Date:
             return ""
         recent = abs(time.time() - self.seconds) < _RECENT
         return datetime.fromtimestamp(self.seconds).astimezone().strftime("%m-%d %H:%M" if recent else "%Y-%m-%d")
+
+
+@frozen
+class Repeated:
+    """
+    The *text* of the row above once more; a narrow terminal has no room for that.
+    """
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+    def short(self) -> str:
+        """
+        For a narrow terminal, unless the text itself is short.
+        """
+        return self.text if len(self.text) <= _SHORT_TEXT else "as above"
+
+
+def repeated(texts: Iterable[str]) -> list[str | Repeated]:
+    """
+    *texts* of a column, each below the one before.
+    """
+    column = list(texts)
+    above = [None, *column]
+    return [Repeated(text) if text == before else text for before, text in zip(above, column, strict=False)]
 
 
 def plain(text: str, style: str = "") -> "Text":

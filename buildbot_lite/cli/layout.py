@@ -1,10 +1,11 @@
 """
 Tables on a terminal.
 
-A table that does not fit has shorter dates, no empty columns, and sentences in several lines.
+A table that does not fit has shorter dates, no empty columns, and sentences in several lines, each only once where
+rows repeat it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -12,7 +13,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from .cells import Date, plain
+from .cells import Date, Repeated, plain
 
 PLAIN_WIDTH = 500
 """Columns of a table that is not on a terminal: enough that nothing is cut."""
@@ -36,10 +37,10 @@ class Rows:
     """
 
     def __init__(self, heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        self._wide = _grid(heads, [[_cell(value, str) for value in row] for row in rows])
+        self._wide = _grid(heads, [[_cell(value) for value in row] for row in rows])
         used = [index for index in range(len(heads)) if any(str(row[index]) for row in rows)]
         self._narrow = _grid(
-            [heads[index] for index in used], [[_cell(row[index], Date.short) for index in used] for row in rows]
+            [heads[index] for index in used], [[_short_cell(row[index]) for index in used] for row in rows]
         )
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -73,7 +74,7 @@ def facts(pairs: Sequence[tuple[str, object]]) -> RenderableType:
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     for name, value in pairs:
         if str(value):
-            grid.add_row(plain(name, "dim"), _cell(value, str))
+            grid.add_row(plain(name, "dim"), _cell(value))
     return grid
 
 
@@ -84,10 +85,12 @@ def widest(console: Console, options: ConsoleOptions, content: RenderableType) -
     return Measurement.get(console, options.update(max_width=_UNBOUNDED), content).maximum
 
 
-def _cell(value: object, date: Callable[[Date], str]) -> Text:
-    if isinstance(value, Text):
-        return value
-    return plain(date(value) if isinstance(value, Date) else str(value))
+def _cell(value: object) -> Text:
+    return value if isinstance(value, Text) else plain(str(value))
+
+
+def _short_cell(value: object) -> Text:
+    return plain(value.short()) if isinstance(value, Date | Repeated) else _cell(value)
 
 
 def _grid(heads: Sequence[str], rows: Sequence[Sequence[Text]]) -> Table:

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from .build_tables import build, builds, last_good
-from .cells import Date, Document, build_name, duration, plain, result_text, short_sources, time_to_come
+from .cells import Date, Document, build_name, duration, plain, repeated, result_text, short_sources, time_to_come
 from .job_tables import job, job_files, jobs, targets
 from .layout import part, table
 
@@ -78,9 +78,9 @@ def queue(document: Sequence[Document]) -> RenderableType:
             each["scheduler"],
             duration(each["submitted"], None),
             time_to_come(each.get("expected_start")),
-            each["why"]["sentence"],
+            why,
         )
-        for each in document
+        for each, why in zip(document, repeated(each["why"]["sentence"] for each in document), strict=True)
     ]
     return table(("#", "request", "builder", "from", "for", "expected start", "why"), rows)
 

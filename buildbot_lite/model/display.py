@@ -49,9 +49,10 @@ def by_number(label: str) -> tuple[str, int]:
 
 def clock_time(when: float) -> str:
     """
-    *when*, in seconds since 1970, as local date and time.
+    *when*, in seconds since 1970, as local date and time, with the zone: "2026-11-30 12:00:01 +0100".  For sentences,
+    because those who read them may be elsewhere.  (In tables, programs write times in the zone of their terminal.)
     """
-    return datetime.fromtimestamp(when).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.fromtimestamp(when).astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
 
 
 def file_name(text: str) -> str:

@@ -152,7 +152,8 @@ def after_another(what: str, state: str) -> WaitReason:
 
 def absent(slave: str, since: str, *, paused: bool = False) -> WaitReason:
     """
-    The slave is not connected.  *since*: "since 12:00:01" or "never seen".  *paused*: an admin paused it, too.
+    The slave is not connected.  *since*: "since 2026-11-30 12:00:01 +0100" or "never seen".  *paused*: an admin paused
+    it, too.
     """
     return WaitReason(WaitKind.ABSENT, f"{slave} is not connected ({since})" + (" and paused" if paused else ""))
 

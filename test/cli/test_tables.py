@@ -144,6 +144,20 @@ class TablesTests(SynchronousTestCase):
             lines("queue", [placed])[1], f"3  41       {sentence}".replace("min                ", "min  now           ")
         )
 
+    def test_repeated_reasons(self) -> None:
+        """
+        Where lines are broken, a long reason that several requests have below each other stands there once; where
+        there is room, such as in a pipe, each line has its own.
+        """
+        long = "; ".join(f"slave-in-the-cellar-{number} is not connected (never seen)" for number in range(3))
+        rows = [
+            {"request": 41, "builder": "hello", "scheduler": "try", "submitted": 0.0, "why": {"sentence": sentence}}
+            for sentence in (long, long, "bot1 is paused", "bot1 is paused", long)
+        ]
+        narrow = " ".join("\n".join(lines("queue", rows, width=100)).split())
+        self.assertEqual((narrow.count("cellar-2"), narrow.count("as above"), narrow.count("paused")), (2, 1, 2))
+        self.assertEqual("\n".join(lines("queue", rows, width=500)).count("cellar-2"), 3)
+
     def test_schedulers(self) -> None:
         """
         A scheduler has a line, with the time of its next builds and its last error.

@@ -153,7 +153,7 @@ class ReasonTests(SynchronousTestCase):
         harness.attach().lose()
         kind, sentence = self.reason(harness, harness.submit())
         self.assertEqual(kind, WaitKind.ABSENT)
-        self.assertRegex(sentence, r"not connected \(since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\)")
+        self.assertRegex(sentence, r"not connected \(since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}\)")
 
     def test_busy(self) -> None:
         """

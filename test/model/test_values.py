@@ -342,8 +342,9 @@ class JsonReaderTests(SynchronousTestCase):
             (reader.objects, {"name": "l", "read": id, "most": 0}),
             (reader.objects, {"name": "l", "read": id}),
         ]
+        sentence = r"^(The field \w+ of|An entry of l in) it (is|has) .*\.$"
         for take, arguments in wrong:
-            with self.assertRaisesRegex(MessageError, r"^(The field \w+ of|An entry of l in) it (is|has) .*\.$", msg=str(arguments)):
+            with self.assertRaisesRegex(MessageError, sentence, msg=str(arguments)):
                 take(**arguments)
 
     def test_too_long(self) -> None:

@@ -16,12 +16,13 @@ from .values import HOSTILE, HOSTILE_TAG, TAGS
 
 Document = dict[str, Any]
 
+SINCE = "since 2026-11-30 12:00:01 +0100"
 _STATES: Sequence[tuple[str, Document]] = (
     ("here", {}),
     ("here", {}),
     (
         "reconnecting",
-        {"connected": False, "obstacle": absent("{slave}", "since 12:00:01").sentence, "grace_left": 1790.0},
+        {"connected": False, "obstacle": absent("{slave}", SINCE).sentence, "grace_left": 1790.0},
     ),
     ("paused", {"paused": 1_795_990_000.0, "obstacle": paused("{slave}").sentence}),
     ("draining", {"draining": True, "obstacle": draining("{slave}").sentence}),
@@ -39,7 +40,7 @@ _WAITS = (
     busy("poplar", ["nightly/60"]),
     paused("birch"),
     lock("database", ["release/60"], held=True),
-    absent("elm.example.org", "since 12:00:01"),
+    absent("elm.example.org", SINCE),
     back_off(40, 1),
 )
 

@@ -17,7 +17,7 @@ from buildbot_lite.storage.records import builds, journal, remarks, slaves, stre
 from buildbot_lite.web.dispatcher import Pages
 from buildbot_lite.web.farm.live import MOST_AGE
 from buildbot_lite.web.holders.session_cookie import COOKIE
-from buildbot_lite.web.html.rendering import duration, from_segment, moment, root_of, segment, size
+from buildbot_lite.web.html.rendering import duration, from_segment, moment, root_of, segment, size, told
 from buildbot_lite.web.page_request import PageRequest
 from buildbot_lite.web.pages.farm import MOST_COUNTED
 from buildbot_lite.web.root import SiteRoot
@@ -461,6 +461,17 @@ class WritingTests(PagesCase):
         """
         cases = {"/": "./", "/queue": "./", "/builders/x": "../", "/builders/x/1": "../../"}
         self.assertEqual({path: root_of(path) for path in cases}, cases)
+
+    def test_times_in_sentences(self) -> None:
+        """
+        A time in a sentence of the master is shown in the reader's own zone, like any other; what only looks like one,
+        and markup, stays text.
+        """
+        at = "2026-11-30 12:00:01 +0100"
+        element = '<time datetime="2026-11-30T11:00:01Z">2026-11-30 11:00:01 UTC</time>'
+        self.assertEqual(str(told(f"<b> is away (since {at})")), f"&lt;b&gt; is away (since {element})")
+        for other in ("2026-13-30 12:00:01 +0100", "2026-11-30 12:00:01", "12026-11-30 12:00:01 +0100", f"{at}5"):
+            self.assertEqual(str(told(other)), other)
 
     def test_numbers(self) -> None:
         """

@@ -29,6 +29,7 @@ from .rendering import (
     shown,
     size,
     static_file,
+    told,
     typed,
 )
 
@@ -63,6 +64,7 @@ class Templates:
             segment=segment,
             shown=shown,
             size=size,
+            told=told,
             typed=typed,
             words=result_words,
         )

@@ -7,6 +7,7 @@ proxy.
 
 import hashlib
 import json
+import re
 from datetime import UTC, date, datetime, timedelta
 from functools import cache, lru_cache
 from importlib import resources
@@ -28,6 +29,7 @@ _LETTERS = {
     "CANCELLED": ("cancelled", "C", "was cancelled"),
     None: ("running", "●", "runs"),
 }
+_TIME_IN_SENTENCE = re.compile(r"\b[12]\d{3}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}\b", re.ASCII)
 _SAFE_IN_PATHS = "+@:,()"
 
 
@@ -186,6 +188,20 @@ def prose(text: object) -> str:
     A text of others with its line feeds, and without other control characters.
     """
     return printable(str(text or "").expandtabs(), longest=LONGEST_SHOWN, lines=True)
+
+
+def told(text: object) -> Markup:
+    """
+    A sentence of the master, as `prose`, in which times (`model.display.clock_time`) are ``time`` elements.
+    """
+    return Markup(_TIME_IN_SENTENCE.sub(_moment_in, escape(prose(text))))  # noqa: S704 - escaped
+
+
+def _moment_in(found: re.Match[str]) -> str:
+    try:
+        return moment(datetime.strptime(found[0], "%Y-%m-%d %H:%M:%S %z").timestamp())
+    except ValueError:  # digits that are no time
+        return found[0]
 
 
 @cache

@@ -29,6 +29,7 @@ from .rendering import (
     segment,
     shown,
     size,
+    told,
 )
 
 Document = Mapping[str, Any]
@@ -139,7 +140,7 @@ def slave_rows(slaves: Iterable[Document]) -> Markup:
 
 def _slave_row(slave: Document) -> str:
     name, state = _name(slave["slave"]), str(slave["state"])
-    why = f' <span class="quiet">{escape(_cut(prose(slave["says"]), 200, " "))}</span>' if slave["says"] else ""
+    why = f' <span class="quiet">{told(_cut(prose(slave["says"]), 200, " "))}</span>' if slave["says"] else ""
     until = f'<span class="quiet">; its builds wait until {moment(slave["until"])}</span>' if slave["until"] else ""
     space = slave.get("space")
     return (
