@@ -132,7 +132,7 @@ def run(arguments: list[str], connect: object = None) -> int:
             raise
         _let_go_of_output()
         with suppress(OSError):  # nobody reads it
-            click.echo(printable(sentence(error), longest=LONGEST_SENTENCE, lines=True), err=True)
+            click.echo(printable(sentence(error), longest=LONGEST_SENTENCE, lines=True, spaces=True), err=True)
         _let_go_of_output()
         return exit_code(error)
     return code if isinstance(code, int) else 0

@@ -72,14 +72,14 @@ def tell(text: str) -> None:
     """
     Print a sentence on standard output.  Control characters in it, as of a name that somebody else chose, become "?".
     """
-    click.echo(printable(text, longest=LONGEST_SENTENCE, lines=True))
+    click.echo(printable(text, longest=LONGEST_SENTENCE, lines=True, spaces=True))
 
 
 def note(text: str) -> None:
     """
     Print a remark on standard error, as `tell` does.
     """
-    click.echo(printable(text, longest=LONGEST_SENTENCE, lines=True), err=True)
+    click.echo(printable(text, longest=LONGEST_SENTENCE, lines=True, spaces=True), err=True)
 
 
 def read_secret(prompt: str) -> str:

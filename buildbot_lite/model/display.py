@@ -9,6 +9,7 @@ A character that cannot be printed becomes "?", so that readers notice it.
 """
 
 from datetime import datetime
+from unicodedata import category
 
 LONGEST = 2000
 """The most characters of an untrusted text that are shown."""
@@ -16,9 +17,10 @@ LONGEST_FILE_NAME = 200
 """Bytes of a file name in UTF-8.  Linux allows 255; the rest is for prefixes and suffixes of the callers."""
 
 
-def printable(text: str, *, longest: int = LONGEST, lines: bool = False) -> str:
+def printable(text: str, *, longest: int = LONGEST, lines: bool = False, spaces: bool = False) -> str:
     """
-    *text* as one line of at most *longest* characters; with *lines*, line feeds are kept.
+    *text* as one line of at most *longest* characters; with *lines*, line feeds are kept, and with *spaces* the wide,
+    narrow and no-break ones: a person's own directory may have one in its name, which is copied from a terminal.
 
     Characters for which `str.isprintable` is false become "?": the Unicode categories Cc (controls), Cf (formats, among
     them bidirectional ones), Cs (surrogates), Co, Cn, Zl, Zp, and Zs except the space
@@ -27,7 +29,11 @@ def printable(text: str, *, longest: int = LONGEST, lines: bool = False) -> str:
     shortened = text if len(text) <= longest else f"{text[: longest - 1]}…"
     if shortened.isprintable():
         return shortened
-    return "".join(each if each.isprintable() or (lines and each == "\n") else "?" for each in shortened)
+    return "".join(each if each.isprintable() or _is_kept(each, lines, spaces) else "?" for each in shortened)
+
+
+def _is_kept(character: str, lines: bool, spaces: bool) -> bool:
+    return (lines and character == "\n") or (spaces and category(character) == "Zs")
 
 
 def remark_lines(text: str) -> str:

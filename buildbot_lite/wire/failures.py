@@ -14,7 +14,14 @@ from typing import Any
 
 from foolscap.call import ErrorSlicer, FailureSlicer
 from foolscap.ipb import DeadReferenceError
-from foolscap.tokens import BananaError, NegotiationError, RemoteException, RemoteNegotiationError, Violation
+from foolscap.tokens import (
+    BananaError,
+    NegotiationError,
+    NoLocationHintsError,
+    RemoteException,
+    RemoteNegotiationError,
+    Violation,
+)
 from twisted.internet.error import ConnectError, ConnectionClosed, DNSLookupError
 from twisted.python.failure import Failure
 
@@ -137,6 +144,8 @@ def why_unreachable(error: BaseException | None) -> str:
         return "its host name cannot be resolved"
     if isinstance(error, ConnectError):
         return _cut(type(error).__doc__ or str(error)).strip().rstrip(".").lower()
+    if isinstance(error, NoLocationHintsError):
+        return "this program knows no way to such an address, only to tcp:HOST:PORT"
     if isinstance(error, BananaError | RemoteNegotiationError) and wrong_master(error):
         return "another farm answers there, or the master has a new key"
     if isinstance(error, NegotiationError):

@@ -27,6 +27,8 @@ class DisplayTests(SynchronousTestCase):
         """
         self.assertEqual(printable(HOSTILE_TEXT), "?]0;owned???# one/1: SUCCESS?gnp.exe???é")
         self.assertEqual(printable("a\nb\r\n", lines=True), "a\nb?\n")
+        self.assertEqual(printable("a\xa0b\u3000\u2028", spaces=True), "a\xa0b\u3000?")
+        self.assertEqual(printable("a\xa0b"), "a?b")
         self.assertEqual(len(printable("x" * (LONGEST + 1))), LONGEST)
         self.assertEqual(printable("x" * 11, longest=10), "xxxxxxxxx…")
 

@@ -10,14 +10,15 @@ from unittest import mock
 from twisted.internet import reactor  # noqa: TID251 - these tests use the network
 from twisted.internet.defer import Deferred
 
-from buildbot_lite.errors import InputError, MessageError, RefusedError
+from buildbot_lite.errors import InputError, MessageError, NoAnswerError, RefusedError
 from buildbot_lite.model.display import printable
 from buildbot_lite.model.patch_base import PatchBase
 from buildbot_lite.wire import client as client_module
-from buildbot_lite.wire.client import SubmitClient
+from buildbot_lite.wire.client import SubmitClient, ask
 from buildbot_lite.wire.exposed import Revocable
 from buildbot_lite.wire.flapp import FlappService
 from buildbot_lite.wire.flapp_roles import StdinFeed, Watcher
+from buildbot_lite.wire.furl import Furl
 
 from .test_flapp import PrintingSubmission
 from .test_roles import failing
@@ -126,3 +127,18 @@ class SubmitPatchTests(TubTestCase):
         error = await failing(self.client(Refusing([])).submit_patch(BytesIO(b"patch"), PatchBase()))
         self.assertIsInstance(error, RefusedError)
         self.assertEqual(str(error), f"{'д' * 1999}…")
+
+
+class UnusableAddressTests(TubTestCase):
+    @with_reactor
+    async def test_kind_of_address(self) -> None:
+        """
+        Of a string whose only address is of a kind that this program has no plugin for, the sentence says that.
+        """
+        tub, _ = self.listening({}.get)
+        furl = str(Furl(tub.tub_id, ("i2p:master.i2p:9989",), SWISSNUM))
+        error = await failing(ask(reactor, furl, {"ask": "status"}))
+        self.assertIsInstance(error, NoAnswerError)
+        self.assertIn(
+            "at i2p:master.i2p:9989: this program knows no way to such an address, only to tcp:HOST:PORT.", str(error)
+        )
