@@ -58,11 +58,10 @@ def force(
     warnings, 1 for a failure, 2 for an exception, 4 if the build was cancelled or its retries were used up.
     """
     texts = {name: text_of(path) for name, path in files}
-    question = {"ask": "force", "builder": builder, "properties": {**dict(pairs), **texts}}
-    question |= {"problems": True, "remarks": True}
-    question |= {name: value for name, value in (("reason", reason), ("scheduler", scheduler)) if value}
-
-    return _ask_for(farm, question, wait=wait)
+    properties = {**dict(pairs), **texts}
+    given = {name: value for name, value in (("reason", reason), ("scheduler", scheduler)) if value}
+    asked = {"ask": "force", "builder": builder, "properties": properties, **given}
+    return _ask_for(farm, {**asked, "problems": True, "remarks": True}, wait=wait)
 
 
 @commands.command(cls=BuildCommand)

@@ -135,7 +135,7 @@ class UnusableAddressTests(TubTestCase):
         """
         Of a string whose only address is of a kind that this program has no plugin for, the sentence says that.
         """
-        tub, _ = self.listening({}.get)
+        tub, _ = self.listening({SWISSNUM: FlappService(PatchSubmission([]), Revocable())}.get)
         furl = str(Furl(tub.tub_id, ("i2p:master.i2p:9989",), SWISSNUM))
         error = await failing(ask(reactor, furl, {"ask": "status"}))
         self.assertIsInstance(error, NoAnswerError)
