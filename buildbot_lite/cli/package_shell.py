@@ -14,7 +14,7 @@ from typing import Any
 import click
 from attrs import asdict
 
-from ..errors import InputError, LinkLostError
+from ..errors import LinkLostError
 from ..packages.building.kept_roots import entering, kept_name
 from .build_names import separated
 from .connection import MasterLink
@@ -74,7 +74,7 @@ def shell(farm: FarmClient, job: str, arch: str, command: tuple[str, ...], direc
 
 def _number(text: str, what: str) -> int:
     if not (text.isascii() and text.isdecimal() and int(text[:18]) > 0):
-        raise InputError(
+        raise click.UsageError(
             f"{what} must be a number, and not {text!r:.100}.  On the slave's own machine: "
             "buildbot-lite package shell BUILDER/NUMBER --slave SLAVEDIR"
         )

@@ -17,6 +17,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.cli.main import USAGE
 from buildbot_lite.errors import RefusedError
 
 from .command_line_case import FURL, CommandLineCase
@@ -177,8 +178,8 @@ class ShellCommandTests(CommandLineCase):
         """
         A word that is no number of a job is refused with the way to enter a root on the slave's own machine.
         """
-        for words in (("bookworm-amd64", "7"), ("0", "amd64")):
-            self.assertIn("--slave SLAVEDIR", self.refused("package", "shell", *words))
+        for words in (("bookworm-amd64", "7"), ("0", "amd64"), ("bookworm-amd64", "x", "--slave", ".")):
+            self.assertIn("--slave SLAVEDIR", self.refused("package", "shell", *words, code=USAGE))
 
     def test_asked(self) -> None:
         """

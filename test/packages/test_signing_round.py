@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, NoReturn, cast
 from unittest import mock
 
 from attrs import asdict, define, evolve, field
@@ -19,7 +19,9 @@ from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 
 from buildbot_lite.child_programs import ProgramError
+from buildbot_lite.control.questions import QuestionDesk
 from buildbot_lite.errors import DiskFullError, InputError, MessageError, NotFoundError, RefusedError
+from buildbot_lite.model.json_reader import JsonReader
 from buildbot_lite.packages.building.steps import SINGLE_FILE
 from buildbot_lite.packages.keys.openpgp import Signature
 from buildbot_lite.packages.keys.verification import TargetKey
@@ -110,6 +112,18 @@ class FakeSurroundings:
 
     def wall(self) -> float:
         return 0.0
+
+
+class FakeQuestions:
+    """
+    The questions that strings to sign or to push do not permit.
+    """
+
+    async def answer(self, question: JsonReader) -> NoReturn:
+        """
+        No answer.
+        """
+        raise RefusedError("Another string permits that.")
 
 
 @define
@@ -245,7 +259,8 @@ class RoundCase(KeyCase):
 
     def desk(self, verb: str = SIGN, *, automatic: bool = False) -> SigningDesk:
         target = SignedTarget("f4", automatic, self.round, self.proceeding.append)
-        return SigningDesk(verb, lambda: target, Account())
+        others = cast("QuestionDesk", FakeQuestions())
+        return SigningDesk(verb, lambda: target, others, Account())
 
     def signer(
         self,

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from itertools import count
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 
 from attrs import define, field
@@ -287,7 +287,41 @@ class SigningServiceTests(SigningServiceCase):
         verbs = {each.name: each for each in self.signing().verbs(_no_questions)}
         for verb in ("sign", "push"):
             designate: Any = verbs[verb].designate
-            self.failureResultOf(Deferred.fromCoroutine(designate("bookwurm")), NotFoundError)
+            unknown = self.failureResultOf(Deferred.fromCoroutine(designate("bookwurm")), NotFoundError)
+            self.assertEqual(str(unknown.value), "There is no target 'bookwurm'.  See: buildbot-lite package targets")
+
+    def test_no_targets(self) -> None:
+        """
+        A farm without any target says where they are written.
+        """
+        with mock.patch.object(JobService, "targets", {}):
+            designate: Any = next(each.designate for each in self.signing().verbs(_no_questions) if each.name == "sign")
+            unknown = self.failureResultOf(Deferred.fromCoroutine(designate("nope")), NotFoundError)
+        self.assertEqual(
+            str(unknown.value),
+            "There is no target 'nope', and no other.  Targets are written in c['targets'] of master.cfg; "
+            "docs/packages.md has examples.",
+        )
+
+    def test_other_questions(self) -> None:
+        """
+        Promise 9.8: what a string to sign or to push does not permit is refused with the command that makes one which
+        does.
+        """
+        for extension in (self.signing(), self.harness.farm.extensions["jobs of packages"]):
+            for each in cast("SigningService", extension).verbs(_no_questions):
+                self.harness.farm.verbs.add(each)
+        for verb, question, wanted in (
+            ("sign", {"ask": "push"}, "push TARGET"),
+            ("push", {"ask": "sign-offer"}, "sign TARGET"),
+            ("sign", {"ask": "package-list"}, "jobs TARGET"),
+            ("sign", {"ask": "package-root", "job": 1, "architecture": "amd64"}, "shell TARGET"),
+        ):
+            asked = Deferred.fromCoroutine(self.ask(verb, question))
+            said = str(self.failureResultOf(asked, RefusedError).value)
+            self.assertTrue(
+                said.endswith(f"Ask the farm's admin for one that does: buildbot-lite grant {wanted}"), said
+            )
 
     def test_no_secret(self) -> None:
         """

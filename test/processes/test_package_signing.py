@@ -110,7 +110,8 @@ class PackageSigningTests(SigningCase):
             self.assertFalse((self.master / "repos" / target / "public").exists())
             push = ("package", "push", numbers[target], "--furlfile")
             refused = self.farm.command(*push, self.string("sign", target))
-            self.assertIn("This string is to sign packages, and for nothing else.", refused.err)
+            remedy = "Ask the farm's admin for one that does: buildbot-lite grant push TARGET"
+            self.assertIn(f"This string does not permit 'push'.  {remedy}", refused.err)
             pushed = self.farm.command(*push, self.string("push", target))
             self.assertEqual(pushed.out.decode(), f"to be published: job {numbers[target]}\n", pushed.err)
         self.wait_for(d="finished", r="finished")

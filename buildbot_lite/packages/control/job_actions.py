@@ -20,6 +20,7 @@ from ..records.job_states import ARCH_ENDS, ENDS, ArchState, JobState
 from ..records.jobs import SOURCE, Job, JobArch, names_of
 from ..service import paused
 from ..service.job_service import JobService
+from ..service.served_targets import no_target
 from .job_submission import as_before, change_within_limits, submit_within_limits
 
 LONGEST_PAUSE_REASON = 200
@@ -154,17 +155,10 @@ class JobActions:
 
     def _check_target(self, target: str) -> None:
         if target not in self.service.targets:
-            raise no_target(target)
+            raise no_target(target, self.service.targets)
 
     async def _job(self, number: int) -> Job:
         return await self.farm.records.read(partial(_get, number=number))
-
-
-def no_target(name: str) -> NotFoundError:
-    """
-    The error for a target that is not in master.cfg.
-    """
-    return NotFoundError(f"There is no target {name!r:.100}.  See: buildbot-lite package targets")
 
 
 def no_job(number: int) -> NotFoundError:

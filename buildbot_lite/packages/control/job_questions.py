@@ -23,7 +23,8 @@ from ..records.job_documents import of_job, of_target
 from ..records.jobs import Job, JobFilter
 from ..service.job_service import JobService
 from ..service.paused import paused_targets
-from .job_actions import LONGEST_PAUSE_REASON, JobActions, no_job, no_target
+from ..service.served_targets import no_target
+from .job_actions import LONGEST_PAUSE_REASON, JobActions, no_job
 from .kept_roots import kept_until
 from .rebuilding import Rebuilding
 
@@ -171,7 +172,7 @@ class JobQuestions:
     def _named_target(self, grant: Grant, question: JsonReader) -> str:
         name = question.text("target", limit=80)
         if name not in self.service.targets or self.target_of(grant) not in (None, name):
-            raise no_target(name)
+            raise no_target(name, self.service.targets)
         return name
 
     async def _documents(self, read: Callable[[Connection], Sequence[Job]]) -> list[dict[str, Any]]:
@@ -199,7 +200,7 @@ def jobs_verb(service: JobService, expose: Expose) -> Verb:
 
     async def designate(name: str) -> tuple[str, str]:
         if name not in service.targets:
-            raise no_target(name)
+            raise no_target(name, service.targets)
         return name, name
 
     return Verb(JOBS_VERB, expose, designate, preauth=True, counts_lookups=True, takes="TARGET")

@@ -32,7 +32,7 @@ from ...model.shell_request import ShellRequest, window_size
 from ...storage.records import feed
 from ...storage.records.grants import Grant
 from ...wire.shells import OpenShell, ShellHost, ShellTerminal
-from .job_actions import no_target
+from ..service.served_targets import no_target
 from .job_questions import SHELL_VERB, JobQuestions, who
 from .kept_roots import KeptRoot, kept_root, shell_host
 
@@ -163,7 +163,7 @@ def shell_verb(farm: Farm, jobs: JobQuestions, expose: Expose) -> Verb:
     async def designate(name: str) -> tuple[str, str]:
         target, _, number = name.partition(" ")
         if target not in jobs.service.targets:
-            raise no_target(target)
+            raise no_target(target, jobs.service.targets)
         if not number:
             return target, target
         try:

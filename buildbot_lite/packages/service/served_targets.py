@@ -2,10 +2,11 @@
 The targets of a running master, with their repositories and a turn for each.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import TypeVar
 
 from ...deferreds import CoroutineLock
+from ...errors import NotFoundError
 from ...master.farm import Farm
 from ..records import results
 from ..records.jobs import Job
@@ -56,3 +57,15 @@ class ServedTargets:
         The directory of the results of *job*.
         """
         return results.place_of(self._farm.basedir, job, job.built_version or target.built_version(job.version))
+
+
+def no_target(name: str, targets: Collection[str]) -> NotFoundError:
+    """
+    The error for a target that is not among *targets*, the names of those in master.cfg.
+    """
+    if not targets:
+        return NotFoundError(
+            f"There is no target {name!r:.100}, and no other.  Targets are written in c['targets'] of master.cfg; "
+            "docs/packages.md has examples."
+        )
+    return NotFoundError(f"There is no target {name!r:.100}.  See: buildbot-lite package targets")

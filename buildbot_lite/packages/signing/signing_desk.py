@@ -8,11 +8,12 @@ published when they are signed.
 import binascii
 from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from attrs import asdict, frozen
 from twisted.internet.defer import Deferred
 
+from ...control.questions import QuestionDesk
 from ...errors import MessageError, RefusedError
 from ...model.json_reader import JsonReader
 from ...storage.records.inputs import Input
@@ -49,30 +50,26 @@ class SignedTarget:
 class SigningDesk:
     """
     The role `wire.control.Control`, for the holder of a grant for *verb*.  *target*: returns the target of the grant;
-    raises a `RefusedError` when the target is no longer signed.
+    raises a `RefusedError` when the target is no longer signed.  *others*: refuses all other questions of the holder,
+    and knows for which grants they are.
     """
 
     verb: str
     target: Callable[[], SignedTarget]
+    others: QuestionDesk
     account: Account
 
     def ask(self, question: Answer) -> Deferred[Answer]:
         return self.account.answered(question, self._ask)
 
-    def follow(self, question: Answer, follower: Follower) -> NoReturn:
-        raise self._refusal("")
+    def follow(self, question: Answer, follower: Follower) -> Deferred[Answer]:
+        return self.others.follow(question, follower)
 
     async def _ask(self, question: JsonReader) -> Answer:
-        name = question.text("ask", limit=40)
-        answer = ANSWERS[self.verb].get(name)
+        answer = ANSWERS[self.verb].get(question.text("ask", limit=40))
         if answer is None:
-            raise self._refusal(name)
+            return await self.others.answer(question)
         return await answer(self.target(), question)
-
-    def _refusal(self, name: str) -> RefusedError:
-        other = next((verb for verb, answers in ANSWERS.items() if name in answers), None)
-        ask = f"  Ask the farm's admin for one that permits it: buildbot-lite grant {other} TARGET" if other else ""
-        return RefusedError(f"This string is to {self.verb} packages, and for nothing else.{ask}")
 
 
 async def _offer(target: SignedTarget, question: JsonReader) -> Answer:

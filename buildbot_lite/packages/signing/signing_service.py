@@ -12,12 +12,11 @@ from typing import Any, TypeVar
 from attrs import frozen
 from sqlalchemy import Connection
 
-from ...control.questions import Question
+from ...control.questions import Question, QuestionDesk
 from ...errors import NotFoundError, RefusedError
 from ...master.farm import Farm
 from ...master.grants.verbs import Expose, Verb
 from ...model.json_reader import JsonReader
-from ...model.suggestions import there_is_no
 from ...storage.records.grants import Grant
 from ...wire.control import ExposedControl
 from ...wire.exposed import Exposed, Revocable
@@ -26,6 +25,7 @@ from ..records import job_records
 from ..records.jobs import Job
 from ..records.results import TREE, JobResults
 from ..service.job_service import JobService
+from ..service.served_targets import no_target
 from ..service.target_repository import RepositoryOf, TargetRepository
 from ..targets.signing_policy import AUTO
 from ..targets.target import Target
@@ -181,7 +181,8 @@ class SigningService:
         ]
 
     def _exposed(self, verb: str, grant: Grant, revocable: Revocable) -> Exposed:
-        desk = SigningDesk(verb, partial(self.signed_target, grant.object), revocable.account)
+        others = QuestionDesk(self._farm, grant, revocable.account)
+        desk = SigningDesk(verb, partial(self.signed_target, grant.object), others, revocable.account)
         return ExposedControl(desk, revocable)
 
     async def _designated(self, name: str) -> tuple[str, str]:
@@ -193,7 +194,7 @@ class SigningService:
     def _target(self, name: str) -> Target:
         targets: dict[str, Any] = self._jobs().targets
         if name not in targets:
-            raise NotFoundError(there_is_no("target", name, targets, see="buildbot-lite package targets"))
+            raise no_target(name, targets)
         found: Target = targets[name]
         return found
 
