@@ -8,7 +8,7 @@ The objects that holders of FURLs call.
 ``rights``          which strings permit which question, and the refusal that names the right one
 ``log_tails``       the question for the end of a step's log
 ``followers``       a client that follows a log, in the forms that the senders of logs need
-``submissions``     submitting a build, watching a request
+``submissions``     submitting a build; ``watched_requests``: watching what was requested
 ``input_receiver``  the input of a submission, from its client to the store
 ``changes``         changes that hooks report; ``change_lines`` reads their lines
 ``webhooks``        deliveries of forges, from the web process

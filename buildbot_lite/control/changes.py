@@ -37,7 +37,7 @@ from ..wire.flapp_roles import Read, StdinFeed, Watcher
 from ..wire.limits.account import Account
 from .change_lines import Allowed, change_of_push, read_lines
 from .input_receiver import BytesSink, InputReceiver
-from .submissions import raising, report_end
+from .watched_requests import raising, report_end
 
 LARGEST = 1 << 20
 """Bytes of one input."""

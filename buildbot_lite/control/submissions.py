@@ -1,25 +1,24 @@
 """
-Submit builds and watch requests: the objects that FURLs of submissions and watch FURLs lead to.
+Submit builds: the objects that FURLs of submissions lead to.
 
 ::
 
-    flappclient run-command          flappclient upload-file          flappclient run-command
-      (submit.furls)                   (submit.furls)                   (a watch string)
-        │ stdin, if it takes it           │ the file                       │
-        ▼                                  ▼                                 ▼
-      stored, requested ──► watch string   stored, requested              followed from the start
+    flappclient run-command          flappclient upload-file
+        │ stdin, if it takes it           │ the file
+        ▼                                  ▼
+      stored, requested ──► watch FURL     stored, requested
         │
         ▼ followed to the end: log, remarks, exit code
 
-The first line on stderr names the request and its watch FURL; a client that lost its connection continues with that.
+The first line on stderr names the request and its watch FURL; a client that lost its connection continues with that
+(`watched_requests`).
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
-from attrs import evolve, field, frozen
-from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from attrs import evolve
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 
 from ..deferreds import background
@@ -28,7 +27,6 @@ from ..errors import (
     DiskFullError,
     InputError,
     LimitError,
-    LinkLostError,
     StorageError,
     WrongVerbError,
 )
@@ -54,41 +52,12 @@ from .input_receiver import (
     pump,
 )
 from .questions import QuestionDesk
+from .watched_requests import followed, raising, report_end
 
 UNPATCHED = "this string ignores standard input: the builds use the sources in the repository, without your changes"
 """The remark for a submitter who may expect that standard input is applied as a patch."""
 Submitting = Deferred[StdinFeed | None]
 Afterwards = Callable[[Watcher, Submit, Awaitable[SubmittedBuildset]], Awaitable[int]]
-REFUSED = 2
-"""The exit code for an unusable input."""
-
-
-@frozen
-class WatchTarget:
-    """
-    The object that a watch FURL leads to: the roles `wire.flapp.Submission` and `Watchable`.
-    """
-
-    follower: LogFollower
-    buildset: int
-    account: Account = field(factory=Account)
-
-    _log = Logger()
-
-    def execute(self, watcher: Watcher) -> Deferred[StdinFeed | None]:
-        try:
-            self.watch(watcher)
-        except LimitError:
-            return fail()
-        return succeed(None)
-
-    def watch(self, watcher: Watcher, request: int | None = None) -> None:
-        self.account.check_following()
-        watching = _followed(watcher, self.follower, self.buildset, self.account, request)
-        background(report_end(self.account, watcher, watching), self.account.log, "watching a request")
-
-    def put(self, name: bytes, read: Read) -> Deferred[None]:
-        return fail(WrongVerbError(TAKES_NO_FILE))
 
 
 class SubmitTarget:
@@ -235,7 +204,7 @@ class SubmitTarget:
             # The master cannot see whether the client has input.  Requesting it makes flappclient take the log in
             # pieces of 1 KiB, so the master requests input only where a scheduler uses it.
             await watcher.stderr(f"# {UNPATCHED}\n".encode())
-        return await _followed(watcher, self._follower, submitted.buildset.id, self._account)
+        return await followed(watcher, self._follower, submitted.buildset.id, self._account)
 
     async def _say(self, watcher: Watcher, scheduler: Submit, submitting: Awaitable[SubmittedBuildset]) -> int:
         submitted = await submitting
@@ -267,54 +236,6 @@ class SubmitTarget:
                     cancelling(submitted, "the client went away"), self._account.log, "cancelling a submission"
                 )
             )
-
-
-async def _followed(
-    watcher: Watcher, follower: LogFollower, buildset: int, account: Account, request: int | None = None
-) -> int:
-    """
-    Follow to the end, and return the exit code; `LinkLostError` as soon as the client is gone, to free everything.
-    """
-    telling = Deferred.fromCoroutine(follower.follow(buildset, watcher, account, request=request))
-    watcher.when_lost(telling.cancel)
-    try:
-        return await telling
-    except CancelledError:
-        raise LinkLostError from None
-
-
-async def report_end(account: Account, watcher: Watcher, watching: Awaitable[int]) -> None:
-    """
-    Send the client the end of *watching*, also if that failed at once.  A client that does not read stays on the
-    account.
-    """
-    with account.following():
-        try:
-            code = await watching
-        except LinkLostError:
-            return
-        except BuildbotLiteError as error:
-            await _complain(watcher, str(error))
-            code = REFUSED
-        except Exception:
-            # This is a defect of the master; the client must not wait for ever.
-            await _complain(watcher, "An error of the master itself.  The traceback is in its log.")
-            await watcher.done(REFUSED)
-            raise
-        await watcher.done(code)
-
-
-async def _complain(watcher: Watcher, sentence: str) -> None:
-    # The client's terminal may be closed, which is no reason to withhold the exit code.
-    with suppress(BuildbotLiteError):
-        await watcher.stderr(f"{printable(sentence)}\n".encode())
-
-
-async def raising(error: BuildbotLiteError) -> int:
-    """
-    Work that fails with *error*, for `report_end`.
-    """
-    raise error
 
 
 def _skipped(submitted: SubmittedBuildset) -> Mapping[str, str]:

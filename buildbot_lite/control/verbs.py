@@ -33,7 +33,8 @@ from .admin import AdminDesk
 from .changes import Binding, ChangeIntake, ChangeTarget, LineIntake
 from .questions import QuestionDesk
 from .rights import MAY_CONTROL, MAY_LOOK
-from .submissions import SubmitTarget, WatchTarget
+from .submissions import SubmitTarget
+from .watched_requests import WatchTarget
 from .web_codes import WebCodes
 from .webhooks import WebhookIntake
 

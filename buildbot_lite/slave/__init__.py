@@ -18,8 +18,8 @@ To the keeper: `keeper_client` (stay attached), `keeper_connection` (connect, st
 its events), `keeper_command` (the agent's view of a command that runs in the keeper).
 
 Files: `transfers`, `uploads`, `downloads`, `transfer` and `transfer_files` (done by the slave itself, without a
-keeper), `safe_paths` and `nofollow` (paths below ``work`` that no symbolic link leads out of), `archive` and
-`archive_paths` (tar), `tree_merge` (moving an unpacked tree into place), `worker_process`, `file_worker` and
+keeper), `safe_paths` and `nofollow` (paths below ``work`` that no symbolic link leads out of), `packing`, `unpacking`
+and `archive_paths` (tar), `tree_merge` (moving an unpacked tree into place), `worker_process`, `file_worker` and
 `file_jobs` (long or risky jobs in a process of their own), `disk_space` and `served` (removal of work directories),
 `expiry` (removal of what is kept for a time).
 

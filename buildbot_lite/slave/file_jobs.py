@@ -14,9 +14,10 @@ from ..errors import BuildbotLiteError
 from ..keeper.tree_removal import remove_tree
 from ..model.names import locale_to_utf8
 from ..storage.archive_input import Bounds
-from .archive import pack, unpack
 from .nofollow import DIRECTORY
+from .packing import pack
 from .safe_paths import SafePaths
+from .unpacking import unpack
 
 Job = Mapping[str, Any]
 LARGEST_ANSWER = 64 << 10

@@ -20,12 +20,12 @@ from ..model.outcome import (
     Seal,
 )
 from ..storage.files import remove
-from .archive import PackedArchive
 from .file_jobs import (
     pack_job,
     sha256_of,
     sum_job,
 )
+from .packing import PackedArchive
 from .stream_sender import latest_generations, next_generation
 from .transfer import StoppedError, Transfer, succeeded
 from .transfer_files import os_sentence

@@ -24,7 +24,8 @@ from buildbot_lite.control.input_receiver import (
     StoredSink,
     properties_from,
 )
-from buildbot_lite.control.submissions import SubmitTarget, WatchTarget
+from buildbot_lite.control.submissions import SubmitTarget
+from buildbot_lite.control.watched_requests import WatchTarget
 from buildbot_lite.errors import (
     DiskFullError,
     InputError,

@@ -17,12 +17,9 @@ from buildbot_lite.errors import (
     InputError,
     UnsafePathError,
 )
-from buildbot_lite.slave.archive import (
-    PackedArchive,
-    pack,
-    unpack,
-)
 from buildbot_lite.slave.file_jobs import discard_job, perform
+from buildbot_lite.slave.packing import PackedArchive, pack
+from buildbot_lite.slave.unpacking import unpack
 from buildbot_lite.storage.archive_input import LARGEST_HEADER, Bounds
 
 from .fakes import (
