@@ -54,6 +54,20 @@ def place(kind: str, text: str | None) -> int | None:
     return found
 
 
+def cursor_of_name(kind: str, name: str | None) -> str | None:
+    """
+    As `cursor`, of a list that goes on after *name*.
+    """
+    return None if name is None else _encoded(kind, name)
+
+
+def name_before(kind: str, text: str | None) -> str:
+    """
+    The name in the cursor *text*; "" if there is none.  `MessageError` if it is no cursor of such a list.
+    """
+    return "" if text is None else _decoded(kind, text)
+
+
 def page_by_name(
     kind: str, text: str | None, entries: Iterable[T], name: Callable[[T], str], most: int
 ) -> KeyedPage[T]:

@@ -11,6 +11,7 @@ from ...packages.records.jobs import Job, JobFilter
 from ...status import build_documents, build_rows
 from ...status.build_documents import Document
 from ...storage.records.builds import Build
+from ..farm.live import Document as LiveDocument
 from .cursors import cursor, place
 from .definitions import PAGE, ApiEndpoint, ApiRequest, ChoiceKind, Parameter, TextKind, WholeKind, path_parameter
 
@@ -42,8 +43,15 @@ async def targets(request: ApiRequest) -> Document:
     ``/packages/targets``.
     """
     answer = await request.view.told(request.asked, "package-targets")
+    return {"targets": [target_document(each) for each in answer.get("targets", ())]}
+
+
+def target_document(told: LiveDocument) -> Document:
+    """
+    The document of a target, as the master has *told* it.
+    """
     # A master of an earlier version says nothing of troubles and aliases.
-    return {"targets": [{"aliases": [], "trouble": None, **each} for each in answer.get("targets", ())]}
+    return {"aliases": [], "trouble": None, **told}
 
 
 async def jobs(request: ApiRequest) -> Document:

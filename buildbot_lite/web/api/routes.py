@@ -9,7 +9,15 @@ from typing import Any
 from ...model.json_reader import encode
 from ..page_request import PageRequest
 from ..view import JSON, FarmView, Reply, Route, Streamed
-from . import endpoints_builds, endpoints_control, endpoints_details, endpoints_farm, endpoints_history, events
+from . import (
+    endpoints_builds,
+    endpoints_control,
+    endpoints_details,
+    endpoints_farm,
+    endpoints_history,
+    endpoints_repositories,
+    events,
+)
 from .definitions import BASE, ApiEndpoint, ApiRequest, is_whole
 from .openapi import document_of
 
@@ -18,6 +26,7 @@ ENDPOINTS: Sequence[ApiEndpoint] = (
     *endpoints_builds.ENDPOINTS,
     *endpoints_details.ENDPOINTS,
     *endpoints_history.ENDPOINTS,
+    *endpoints_repositories.ENDPOINTS,
     *endpoints_control.ENDPOINTS,
     *events.ENDPOINTS,
 )

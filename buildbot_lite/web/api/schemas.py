@@ -314,6 +314,40 @@ COMPONENTS: Mapping[str, Schema] = {
         trouble=or_null(record(reason=TEXT, since=MOMENT, again=MOMENT)),
         jobs={**MAP, "description": "the number of unfinished jobs by state"},
     ),
+    "TargetRepository": record(
+        target=TEXT,
+        is_published=FLAG,
+        known={**or_null(ref("Target")), "description": "what the master says of it; null: nothing"},
+        use={
+            **or_null(
+                record(
+                    tool=TEXT,
+                    address=TEXT,
+                    is_known={**FLAG, "description": "false: THIS-FARM in the address stands for the farm's name"},
+                    is_signed=FLAG,
+                    is_private={**FLAG, "description": "true: STRING in the commands stands for a string to watch"},
+                    fingerprints=list_of(TEXT),
+                    commands={**TEXT, "description": "for a shell: they add the repository, and install from it"},
+                )
+            ),
+            "description": "null: nothing is public",
+        },
+    ),
+    "Package": record(
+        name=TEXT,
+        version=TEXT,
+        source={**or_null(TEXT), "description": "the name of its source package; null: unknown"},
+        job={**or_null(WHOLE), "description": "of a source package that is not published: its newest finished job"},
+        files=list_of(
+            record(
+                architecture=TEXT,
+                path={**TEXT, "description": "below the repository"},
+                size=WHOLE,
+                raw={**TEXT, "description": "the address of its bytes, relative to that of this document"},
+            )
+        ),
+    ),
+    "Packages": with_optional(page_of("packages", "Package"), is_published=FLAG),
     "Job": record(
         job=WHOLE,
         target=TEXT,

@@ -5,13 +5,12 @@ Packages: the jobs of each target, one job with its architectures, and what was 
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from attrs import frozen
 from sqlalchemy import Connection
 
 from ...errors import NotFoundError
-from ...packages.keys.openpgp import fingerprints, read_public_keys
 from ...packages.records import job_documents, job_lists, job_records
 from ...packages.records.job_states import JobState
 from ...packages.records.jobs import Job, JobFilter
@@ -19,12 +18,11 @@ from ...status import build_details, build_documents, build_rows
 from ...status.build_details import StoryRows
 from ...status.build_rows import OneBuildRows
 from ...storage.records.builds import Build
-from ..farm.live import Document, is_private
-from ..farm.public_files import ARMORED, has_public
 from ..html.rendering import page_of_build
 from ..page_request import PageRequest
 from ..view import FarmView, Reply, Route
 from .build import opened_step, steps_of, tail_of
+from .built_packages import built_packages
 
 ON_PAGE = 40
 MOST_PACKAGES = 300
@@ -124,69 +122,21 @@ async def repository(view: FarmView, asked: PageRequest, target: str) -> Reply:
     packages are listed instead; until it is published, or if it has too many, only the jobs that were published.
     """
     after, text = asked.field("after"), asked.field("name").lower()
-    live, www = await view.told(asked, "package-targets"), await view.told(asked, "www")
-    directory = view.places().repositories.get(target)
-    pushed = directory is not None
-    published = None if directory is None else await view.published.of(directory)
-    versions, following = ((), None) if published is None else published.page(text, after, MOST_PACKAGES)
-
-    def read(connection: Connection) -> list[tuple[str, str, int]]:
-        return job_lists.newest_finished(connection, target, MOST_PACKAGES + 1, after=after, pushed=pushed)
-
-    found = await view.records.read(read) if published is None else []
-    known = next((each for each in live.get("targets") or () if each["target"] == target), None)
-    if known is None and published is None and not found and not after:
-        raise NotFoundError(f"There is no target {target!r:.100}.")
+    found = await built_packages(view, asked, target, after=after, text=text, most=MOST_PACKAGES)
     return await view.page(
         asked,
         "repository.html",
         target=target,
-        known=known,
-        packages=found[:MOST_PACKAGES],
+        known=found.known,
+        packages=found.sources,
         after=after,
-        following=found[MOST_PACKAGES - 1][0] if len(found) > MOST_PACKAGES else following,
-        pushed=pushed,
-        is_published=published is not None,
-        versions=versions,
+        following=found.following,
+        pushed=found.is_pushed,
+        is_published=found.is_published,
+        versions=found.versions,
         text=text,
-        use=_use(view, target, known or {}, www),
+        use=found.use,
     )
-
-
-def _use(view: FarmView, target: str, known: Document, www: Document) -> Document | None:
-    """
-    How users get what the repository of *target* has; None: it has none, or nothing is public yet.  *known*: what the
-    master says of the target.  *www*: what it says of the pages.
-    """
-    directory = view.places().repositories.get(target)
-    is_rpm = known.get("kind") == "RpmTarget"
-    index = ("repodata", "repomd.xml") if is_rpm else ("dists", target, "Release")
-    if directory is None or not has_public(directory, *index):
-        return None
-    key = view.places().keys.get(target)
-    signature = ("repodata", "repomd.xml.asc") if is_rpm else ("dists", target, "InRelease")
-    url = www.get("url")
-    address = f"{url or 'https://THIS-FARM/'}repositories/{quote(target, safe='')}/"
-    return {
-        "address": address,
-        "key": _key_of_users(target, address, is_rpm=is_rpm, is_served=key is not None),
-        # apt_auth.conf(5): without a scheme, for https alone.
-        "machine": address if address.startswith("http:") else address.partition("://")[2],
-        "is_known": url is not None,
-        "is_rpm": is_rpm,
-        "is_signed": has_public(directory, *signature),
-        "fingerprints": [] if key is None else fingerprints(read_public_keys(key.encode(), "the key")),
-        "is_private": is_private(www),
-    }
-
-
-def _key_of_users(target: str, address: str, *, is_rpm: bool, is_served: bool) -> str:
-    """
-    Where dnf gets the target's public key, or apt has it.
-    """
-    if is_rpm:
-        return f"{address}{ARMORED}" if is_served else f"file:///etc/pki/rpm-gpg/{target}.asc"
-    return f"/etc/apt/keyrings/{target}.{'gpg' if is_served else 'asc'}"
 
 
 ROUTES = (

@@ -33,7 +33,7 @@ DOCUMENTS: Mapping[str, Sequence[str]] = {
     "packages.html": ["Jobs", "Targets"],
     "parts.html": [],
     "queue.html": ["Queue", "Schedulers", "Farm"],
-    "repository.html": ["Target", "Job"],
+    "repository.html": ["TargetRepository", "Packages"],
     "repository_files.html": [],
     "sentence.html": [],
     "slave.html": ["Slave", "Builds"],
@@ -96,11 +96,6 @@ PRESENTATION: Mapping[str, Mapping[str, str]] = {
     },
     "package.html": {"place size tail": _SIZES},
     "queue.html": {"permits": _PERSON},
-    "repository.html": {
-        "address files fingerprints is_known is_private is_rpm is_signed key machine path source": "of a repository, "
-        "which is for programs itself: Release, repomd.xml, key.asc",
-        "size": _SIZES,
-    },
     "repository_files.html": {"name size": _SIZES},
     "slave.html": {
         "builds_table": _MACROS,
