@@ -50,7 +50,7 @@ def place(kind: str, text: str | None) -> int | None:
         return None
     found = whole_number(_decoded(kind, text), _DIGITS)
     if found is None or found >= LARGEST_PLACE:
-        raise _no_cursor()
+        raise no_cursor()
     return found
 
 
@@ -93,12 +93,15 @@ def _decoded(kind: str, text: str) -> str:
     try:
         written = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("utf-8", "surrogatepass")
     except (Error, ValueError):
-        raise _no_cursor() from None
+        raise no_cursor() from None
     made, colon, key = written.partition(":")
     if made != kind or not colon:
-        raise _no_cursor()
+        raise no_cursor()
     return key
 
 
-def _no_cursor() -> MessageError:
+def no_cursor() -> MessageError:
+    """
+    The refusal of a cursor that no page of the list had.
+    """
     return MessageError("This cursor is of no page of this list.  Take the one in next of the page before.")

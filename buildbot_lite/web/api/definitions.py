@@ -57,6 +57,24 @@ class TextKind:
 
 
 @frozen
+class LineKind:
+    """
+    A text of 1 to *longest* characters, in one line.
+    """
+
+    longest: int = 200
+
+    @property
+    def schema(self) -> Schema:
+        return {"type": "string", "minLength": 1, "maxLength": self.longest, "pattern": "^[^\\n]+$"}
+
+    def parse(self, text: str) -> str:
+        if not 1 <= len(text) <= self.longest or "\n" in text:
+            raise ValueError(f"a text of 1 to {self.longest} characters, in one line")
+        return text
+
+
+@frozen
 class WholeKind:
     """
     A whole number from *least* to *most*.
@@ -117,7 +135,7 @@ class PropertyKind:
 class Parameter:
     """
     A parameter in the query, or, with *in_path*, in the path.  *many*: it may be given that many times, and its value
-    is a list.
+    is a list.  *is_needed*: it must be given, also in the query.
     """
 
     name: str
@@ -125,6 +143,7 @@ class Parameter:
     about: str
     many: int = 1
     in_path: bool = False
+    is_needed: bool = False
 
 
 @frozen
@@ -201,6 +220,9 @@ class ApiEndpoint:
             if len(given[name]) > parameter.many:
                 times = "once" if parameter.many == 1 else f"{parameter.many} times"
                 raise MessageError(f"The parameter {name} may be given {times}.")
+        for each in self.parameters:
+            if each.is_needed and each.name not in given:
+                raise MessageError(f"The parameter {each.name} is missing: {each.about}")
         checked = {name: values if known[name].many > 1 else values[0] for name, values in given.items()}
         return checked if self.method == "GET" else {**fields_of(asked.http, self.body), **checked}
 

@@ -275,8 +275,8 @@ def _with_reason(document: Document, status: Any) -> Document:
     return {**document, "why": next(waiting, None)}
 
 
-_OF_LOG = (*_OF_BUILD, _STEP, _LOG)
-_LOG_PATH = "/builds/{builder}/{number}/logs/{step}/{log}"
+OF_LOG = (*_OF_BUILD, _STEP, _LOG)
+LOG_PATH = "/builds/{builder}/{number}/logs/{step}/{log}"
 ENDPOINTS = (
     ApiEndpoint(
         "/builds",
@@ -297,22 +297,22 @@ ENDPOINTS = (
     ApiEndpoint("/builds/{builder}/{number}/properties", "Its properties.", properties, "Properties", _OF_BUILD),
     ApiEndpoint("/builds/{builder}/{number}/logs", "The logs of its steps.", logs, "Logs", _OF_BUILD),
     ApiEndpoint(
-        _LOG_PATH,
+        LOG_PATH,
         "The bytes of a log, or a range of them.",
         log,
         None,
-        _OF_LOG,
+        OF_LOG,
         media="text/plain",
         statuses=_BYTES,
         kept=0,
     ),
     ApiEndpoint(
-        f"{_LOG_PATH}/lines",
+        f"{LOG_PATH}/lines",
         "Lines of a log as text.",
         lines,
         "Lines",
         (
-            *_OF_LOG,
+            *OF_LOG,
             Parameter("first", WholeKind(1), "The number of the first line; 1 if it is not given."),
             Parameter("lines", WholeKind(1, MOST_LINES), "How many at most; 100 if it is not given."),
         ),

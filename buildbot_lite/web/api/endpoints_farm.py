@@ -5,7 +5,7 @@ Endpoints of the farm as it is now: builders, queue, slaves, schedulers.
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from attrs import frozen
+from attrs import asdict, frozen
 from sqlalchemy import Connection
 
 from ...errors import NoAnswerError, NotFoundError
@@ -21,6 +21,7 @@ from ...storage.records.history import Page
 from ...storage.records.listed_builds import ListedRequest
 from ..farm.live import Document as LiveDocument
 from ..farm.slave_states import one_slave
+from ..pages.about import about_farm
 from ..pages.slaves import known_slaves, told_slaves
 from .cursors import cursor, page_by_name, place
 from .definitions import PAGE, ApiEndpoint, ApiRequest, Parameter, TextKind, path_parameter
@@ -215,6 +216,14 @@ async def reporters(request: ApiRequest) -> Document:
     return {"unsent": outbox_documents.reporters_from(found)}
 
 
+async def about(request: ApiRequest) -> Document:
+    """
+    ``/about``.
+    """
+    document = asdict(await about_farm(request.view, request.asked))
+    return {"master": document.pop("of_master"), **document}
+
+
 ENDPOINTS = (
     ApiEndpoint("/farm", "The farm at a glance: slaves, running builds, waiting requests.", farm, "Farm"),
     ApiEndpoint("/builders", "The builders by name, each with its newest build.", builders, "Builders", PAGE),
@@ -237,5 +246,12 @@ ENDPOINTS = (
         (_SLAVE,),
     ),
     ApiEndpoint("/schedulers", "The schedulers, each with what it waits for.", schedulers, "Schedulers"),
+    ApiEndpoint(
+        "/about",
+        "What serves this farm: versions, how far its records go back, and the packages that it stands on.",
+        about,
+        "About",
+        kept=10.0,
+    ),
     ApiEndpoint("/reporters", "Messages of reporters that are not sent yet, or were given up.", reporters, "Reporters"),
 )

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from ...status.build_documents import Document
 from ..farm.published_packages import PublishedVersion
-from ..pages.target_repository import RepositoryUse, TargetRepository, target_repository
+from ..pages.built_packages import BuiltPackages, RepositoryUse, built_packages
 from .cursors import cursor_of_name, name_before
 from .definitions import PAGE, ApiEndpoint, ApiRequest, Parameter, TextKind, path_parameter
 from .endpoints_history import target_document
@@ -45,11 +45,9 @@ async def packages(request: ApiRequest) -> Document:
     }
 
 
-async def _found(request: ApiRequest, *, after: str, most: int) -> TargetRepository:
+async def _found(request: ApiRequest, *, after: str, most: int) -> BuiltPackages:
     text = request.given.get("name", "").lower()
-    return await target_repository(
-        request.view, request.asked, request.given["target"], after=after, text=text, most=most
-    )
+    return await built_packages(request.view, request.asked, request.given["target"], after=after, text=text, most=most)
 
 
 def _use(use: RepositoryUse) -> Document:

@@ -86,7 +86,7 @@ def _parameter(parameter: Parameter) -> Mapping[str, Any]:
     return {
         "name": parameter.name,
         "in": "path" if parameter.in_path else "query",
-        "required": parameter.in_path,
+        "required": parameter.in_path or parameter.is_needed,
         "description": parameter.about,
         "schema": schema,
     }

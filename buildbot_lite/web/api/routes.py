@@ -16,6 +16,7 @@ from . import (
     endpoints_farm,
     endpoints_history,
     endpoints_repositories,
+    endpoints_search,
     events,
 )
 from .definitions import BASE, ApiEndpoint, ApiRequest, is_whole
@@ -24,6 +25,7 @@ from .openapi import document_of
 ENDPOINTS: Sequence[ApiEndpoint] = (
     *endpoints_farm.ENDPOINTS,
     *endpoints_builds.ENDPOINTS,
+    *endpoints_search.ENDPOINTS,
     *endpoints_details.ENDPOINTS,
     *endpoints_history.ENDPOINTS,
     *endpoints_repositories.ENDPOINTS,

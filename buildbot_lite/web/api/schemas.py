@@ -386,6 +386,31 @@ COMPONENTS: Mapping[str, Schema] = {
         next={**or_null(WHOLE), "description": "the number of the line after these; null at the end"},
         ended={**FLAG, "description": "whether the log gets no more lines"},
     ),
+    "FoundLines": record(
+        found=list_of(
+            record(
+                line={**WHOLE, "description": "its number"},
+                offset={**WHOLE, "description": "the byte at which it begins, or in a long line a place near the text"},
+                is_far={**FLAG, "description": "whether the text is far from the beginning of its line"},
+                before={**TEXT, "description": "what comes before the text in its line, cut to 100 bytes"},
+                text=TEXT,
+                after=TEXT,
+            )
+        ),
+        next=or_null(TEXT),
+        searched={**WHOLE, "description": "the byte up to which the log was searched"},
+        length={**WHOLE, "description": "bytes of the log"},
+        ended={**FLAG, "description": "whether the log gets no more lines"},
+    ),
+    "About": record(
+        version={**TEXT, "description": "of the web process"},
+        master={**or_null(TEXT), "description": "the version of the master; null: not known"},
+        python=TEXT,
+        url=or_null(TEXT),
+        private={**FLAG, "description": "whether reading needs a string"},
+        reach=record(builds_since=or_null(MOMENT), logs_since=or_null(MOMENT), marked=WHOLE),
+        packages=list_of(record(name=TEXT, version=TEXT, licence=TEXT)),
+    ),
     "Submitted": record(request=WHOLE, buildset=WHOLE),
     "Done": {**MAP, "description": "what the master says of it"},
     "Grants": record(grants=list_of(_GRANT)),

@@ -3,9 +3,10 @@ What serves this page: versions, how far the records go back, and whose work it 
 """
 
 import platform
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, metadata
 
-from attrs import frozen
+from attrs import asdict, frozen
 from sqlalchemy import Connection
 
 from ... import __version__
@@ -64,18 +65,32 @@ def used_package(name: str) -> UsedPackage | None:
     return UsedPackage(of["Name"], of["Version"], licence or "see its own files")
 
 
-async def about(view: FarmView, asked: PageRequest) -> Reply:
+@frozen
+class AboutFarm:
     """
-    ``/about``.
+    What serves the pages of a farm.  *version*, *python*: of this process.  *of_master*: the version of the master, if
+    it is known.
+    """
+
+    url: str | None
+    private: bool
+    version: str
+    of_master: str | None
+    python: str
+    reach: Reach
+    packages: Sequence[UsedPackage]
+
+
+async def about_farm(view: FarmView, asked: PageRequest) -> AboutFarm:
+    """
+    What serves the pages of the farm of *view*.
     """
     www, status = await view.told(asked, "www"), await view.told(asked, "status")
     try:
         reach = Reach(*await view.records.read(_reach))
     except StorageError:
         reach = Reach()
-    return await view.page(
-        asked,
-        "about.html",
+    return AboutFarm(
         url=www.get("url"),
         private=is_private(www),
         version=__version__,
@@ -84,6 +99,13 @@ async def about(view: FarmView, asked: PageRequest) -> Reply:
         reach=reach,
         packages=[found for name in PACKAGES if (found := used_package(name)) is not None],
     )
+
+
+async def about(view: FarmView, asked: PageRequest) -> Reply:
+    """
+    ``/about``.
+    """
+    return await view.page(asked, "about.html", **asdict(await about_farm(view, asked), recurse=False))
 
 
 def _reach(connection: Connection) -> tuple[float | None, float | None, int]:

@@ -15,7 +15,7 @@ from buildbot_lite.web.api.schemas import COMPONENTS
 
 WEB = Path(buildbot_lite.web.__file__).parent
 DOCUMENTS: Mapping[str, Sequence[str]] = {
-    "about.html": ["Farm"],
+    "about.html": ["About"],
     "api.html": [],
     "build.html": ["OneBuild", "BuildDetails", "Artifact", "Change", "Farm"],
     "builder.html": ["Builder", "Builds", "Queue"],
@@ -27,7 +27,7 @@ DOCUMENTS: Mapping[str, Sequence[str]] = {
     "force.html": ["Builder", "ForceForms"],
     "frame.html": ["Farm"],
     "grants.html": ["Grants"],
-    "log.html": ["OneBuild", "Log", "Lines"],
+    "log.html": ["OneBuild", "Log", "Lines", "FoundLines"],
     "log_lines.html": ["Lines", "BuildDetails"],
     "package.html": ["Job", "OneBuild", "Log"],
     "packages.html": ["Jobs", "Targets"],
@@ -55,7 +55,6 @@ _LINES = "lines of a log, and of a search in it"
 
 ROWS = "rows.py"
 PRESENTATION: Mapping[str, Mapping[str, str]] = {
-    "about.html": {"licence": "of the installed packages"},
     "api.html": {
         "about answer body many media method name parameters path": "the API's own description (openapi.json)",
     },
@@ -88,7 +87,7 @@ PRESENTATION: Mapping[str, Mapping[str, str]] = {
     },
     "frame.html": {"label permits": _PERSON},
     "log.html": {
-        "after back before case end found gone part place previous refused said start state text": _LINES,
+        "back case end gone part place previous refused said start state": _LINES,
     },
     "log_lines.html": {
         "begins end entries first_marked goes_on hidden html is_far length marked remark": _LINES,
