@@ -18,6 +18,7 @@ import os
 import struct
 import sys
 from bisect import bisect_right
+from collections.abc import Callable
 from itertools import accumulate
 from typing import Protocol
 
@@ -94,9 +95,16 @@ def open_stream(path: str) -> StreamReader:
             raise FileError(f"{path}{SUFFIX} cannot be read: {error.strerror}.") from error
 
 
-def compress(path: str, *, frame: int = FRAME) -> bool:
+class _NotWantedError(Exception):
     """
-    Replace the finished stream file *path* by its compressed form.  False: the file is missing or too small.
+    A compression is given up.
+    """
+
+
+def compress(path: str, *, frame: int = FRAME, is_wanted: Callable[[], bool] = lambda: True) -> bool:
+    """
+    Replace the finished stream file *path* by its compressed form.  False: the file is missing or too small, or the
+    compression *is_wanted* no longer, which is asked before each frame.
 
     Blocks for as long as it takes: call it in a thread.  *frame*: plain bytes in each frame.
     """
@@ -110,10 +118,13 @@ def compress(path: str, *, frame: int = FRAME) -> bool:
             return False
         remove(beside)
         with open(beside, "xb", buffering=0, opener=_private) as target:
-            write_all(target.fileno(), _table(_write_frames(source, target.fileno(), frame, path)))
+            write_all(target.fileno(), _table(_write_frames(source, target.fileno(), frame, path, is_wanted)))
             os.fsync(target.fileno())
         os.rename(beside, path + SUFFIX)
         sync_directory(os.path.dirname(path))
+    except _NotWantedError:
+        remove(beside)
+        return False
     except BaseException:
         remove(beside)
         raise
@@ -137,11 +148,13 @@ class _FrameSizes:
     plain: int
 
 
-def _write_frames(source: int, target: int, frame: int, path: str) -> list[_FrameSizes]:
+def _write_frames(source: int, target: int, frame: int, path: str, is_wanted: Callable[[], bool]) -> list[_FrameSizes]:
     compressor = zstd.ZstdCompressor(level=LEVEL)
     entries = []
     offset = 0
     while piece := os.pread(source, frame, offset):
+        if not is_wanted():
+            raise _NotWantedError
         written = compressor.compress(piece, mode=compressor.FLUSH_FRAME)
         if zstd.decompress(written) != piece:
             raise FileError(f"{path} could not be compressed: it reads back differently.  Test this machine's memory.")

@@ -35,7 +35,7 @@ class Compression:
             return False
 
         def work() -> bool:
-            return not self._stopped and compress(path)
+            return not self._stopped and compress(path, is_wanted=lambda: not self._stopped)
 
         if not self._running and not self._stopped:
             self._running = True
@@ -45,7 +45,8 @@ class Compression:
 
     def stop(self) -> None:
         """
-        Finish the current file and skip the others.  Blocks until the thread has ended.
+        Give up the current file, which stays as it is, and skip the others.  Blocks until the thread has ended: for the
+        time of one frame, or of the last sync of a file.
         """
         self._stopped = True
         if self._running:

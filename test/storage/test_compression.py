@@ -4,6 +4,7 @@ Compression in a thread of low priority.
 
 import os
 import threading
+from collections.abc import Callable
 from typing import cast
 
 from twisted.internet import reactor  # noqa: TID251 - its threads answer through a real one
@@ -65,21 +66,32 @@ class CompressionTests(TestCase):
 
     async def test_stop(self) -> None:
         """
-        Stopping finishes the current log, and leaves the others for the next start.
+        Stopping gives up the current log after the frame that is being compressed, and leaves it and the others as they
+        are for the next start: a large log does not hold the process up.
         """
         entered, opened = threading.Event(), threading.Event()
+        asked: list[bool] = []
 
-        def held(path: str) -> bool:
-            entered.set()
-            assert opened.wait(60)
-            return compressed_streams.compress(path)
+        def held(path: str, *, is_wanted: Callable[[], bool]) -> bool:
+            def wanted() -> bool:
+                entered.set()
+                assert opened.wait(60)
+                asked.append(is_wanted())
+                return asked[-1]
+
+            return compressed_streams.compress(path, frame=1000, is_wanted=wanted)
 
         self.patch(module, "compress", held)
-        first, second = self.compression.add(self.write()), self.compression.add(self.write())
+        paths = [self.write(), self.write()]
+        first, second = map(self.compression.add, paths)
         assert entered.wait(60)
         self.compression._stopped = True
         opened.set()
 
-        self.assertEqual((await first, await second), (True, False))
+        self.assertEqual((await first, await second), (False, False))
+        self.assertEqual(asked, [False])
+        for path in paths:
+            self.assertTrue(exists(path))
+            self.assertFalse(exists(f"{path}.zst.new"))
         self.compression.stop()
         self.compression.stop()
