@@ -46,6 +46,11 @@ from .keeper_messages import (
 # Seconds.
 _PAUSE_AFTER_FAILURE = 10.0
 _LONGEST_LEAVE = 5.0
+LONGEST_STOP = 60.0
+"""
+Seconds that a keeper may take to kill its commands and exit.  One that was stopped itself (SIGSTOP), or whose disk
+hangs, takes for ever.
+"""
 
 
 @frozen
@@ -192,18 +197,31 @@ class KeeperClient:
             lost = connection.when_lost()
             connection.send({"op": "leave"})
             connection.close()
-            with suppress(TimeoutError):
-                await lost.addTimeout(_LONGEST_LEAVE, self._reactor)
+            await lost.addTimeout(_LONGEST_LEAVE, self._reactor, lambda result, seconds: None)
 
     async def stop(self) -> None:
         """
-        Make the keeper, attached or not, kill all commands and exit; returns when it has.
+        Make the keeper, attached or not, kill all commands and exit; returns when it has, or after `LONGEST_STOP`.
         """
+        await Deferred.fromCoroutine(self._stop_keeper()).addTimeout(LONGEST_STOP, self._reactor, self._give_up)
+
+    def _give_up(self, result: object, seconds: float) -> None:
+        self.log.error(
+            "The keeper in {directory} has not ended after {seconds:.0f} s, and its commands may go on.  To kill them "
+            "later: buildbot-lite stop --kill",
+            directory=self.directory,
+            seconds=seconds,
+        )
+
+    async def _stop_keeper(self) -> None:
         connection = self._detach() or await self._dialer.connect_to_existing()
         if connection is not None:
             lost = connection.when_lost()
             connection.send({"op": "stop"})
-            await lost
+            try:
+                await lost
+            finally:
+                connection.close()
 
     def _begin(self, attaching: Coroutine[Deferred[Any], Any, None]) -> Deferred[None]:
         self._detach()

@@ -19,6 +19,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.endpoints import UNIXServerEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
+from twisted.logger import LogEvent, Logger, LogLevel
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.trial.unittest import TestCase
 
@@ -29,6 +30,7 @@ from buildbot_lite.model.hello import Life
 from buildbot_lite.model.names import environment_to_utf8
 from buildbot_lite.model.outcome import Ending, Outcome
 from buildbot_lite.model.spec import Run, fingerprint
+from buildbot_lite.slave import keeper_client
 from buildbot_lite.slave.keeper_client import KeeperClient
 from buildbot_lite.slave.keeper_connection import KeeperDialer
 from buildbot_lite.slave.keeper_messages import Holding
@@ -230,6 +232,39 @@ class KeeperClientTests(TestCase):
         await self.client().stop()
 
         self.assertFalse(alive(pid))
+
+    async def hung(self) -> KeeperClient:
+        """
+        A client that is attached to a keeper which does nothing any more, and waits for it only shortly.
+        """
+        client = self.client()
+        await client.ensure(self.news)
+        pid = await self.keeper_pid(client)
+        os.kill(pid, signal.SIGSTOP)
+        self.addCleanup(os.kill, pid, signal.SIGKILL)
+        for limit in ("LONGEST_STOP", "_LONGEST_LEAVE"):
+            self.patch(keeper_client, limit, 0.1)
+        return client
+
+    async def test_stop_of_a_keeper_that_hangs(self) -> None:
+        """
+        A client waits for the end of a keeper that it stops for a bounded time, and says so, attached to it or not.
+        """
+        client = await self.hung()
+        events: list[LogEvent] = []
+        observer: Any = events.append
+        self.patch(KeeperClient, "log", Logger(observer=observer))
+        for stopped in (client, self.client()):
+            await stopped.stop()
+        self.assertEqual([each["log_level"] for each in events], [LogLevel.error] * 2)
+
+    async def test_leaving_a_keeper_that_hangs(self) -> None:
+        """
+        A client leaves a keeper that does not answer after a bounded time.
+        """
+        client = await self.hung()
+        await client.leave()
+        self.assertFalse(client.attached)
 
     async def test_left(self) -> None:
         """
