@@ -97,8 +97,8 @@ class SharedWork(Generic[K, T]):
 
     def begun(self, key: K, begin: Callable[[], Coroutine[Deferred[Any], Any, T]]) -> OneShot[T]:
         """
-        The end of the work of *key* that runs; of what *begin* returns, if none does.  Nobody has to wait for it, and
-        who waits no more leaves it running.
+        The end of the work of *key* that runs; of what *begin* returns, if none does.  The work runs on if nobody waits
+        for its end, or no more.
         """
         if (running := self._running.get(key)) is not None:
             return running
@@ -106,7 +106,7 @@ class SharedWork(Generic[K, T]):
         self._running[key] = ended
 
         def end(result: T | Failure) -> None:
-            # First, so that who asks because of the result begins anew.
+            # First, so that a caller who asks again because of the result begins anew.
             del self._running[key]
             ended.fire(result)
 

@@ -226,7 +226,7 @@ class _Keyboard:
 
     def take(self) -> None:
         """
-        From now on it does not echo, and gives each key at once.
+        Turn off echo and line editing: each key arrives at once.
         """
         if self.descriptor is not None:
             self._before = termios.tcgetattr(self.descriptor)
@@ -234,7 +234,7 @@ class _Keyboard:
 
     def give_back(self) -> None:
         """
-        As it was before `take`.
+        Restore the settings from before `take`.
         """
         before, self._before = self._before, None
         if self.descriptor is not None and before is not None:
@@ -244,7 +244,7 @@ class _Keyboard:
 
     def close(self) -> None:
         """
-        Read it no more.
+        Close the descriptor; nothing is read any more.
         """
         if self.descriptor is not None:
             os.close(self.descriptor)

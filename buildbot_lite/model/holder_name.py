@@ -9,8 +9,8 @@ NAMELESS = "somebody with a string"
 
 def holder_name(label: str) -> str:
     """
-    Who holds the string with *label*: of a browser's session the name that the admin gave, without where and when it
-    began, which concern nobody who reads the pages; `NAMELESS` if there is none.
+    The name of the holder of the string with *label*, for pages; `NAMELESS` if there is none.  Of a browser's session
+    it is the name that the admin gave: readers of the pages need not know where and when the session began.
     """
     if label.startswith(SESSION):
         label = label.partition(" (")[0].removeprefix(SESSION).removeprefix(" of ")

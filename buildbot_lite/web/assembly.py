@@ -215,7 +215,7 @@ class FarmPages:
         told = await self._live.answer("www", fresh=0.0)
         if not told or told == self._written:
             return
-        # First, because nothing of it can fail: who may read.
+        # The policy first, because nothing of it can fail, and it decides who may read.
         self._told = told
         self._policy = self._make_policy()
         try:

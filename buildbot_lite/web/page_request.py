@@ -127,7 +127,7 @@ class PageRequest:
     @property
     def visitor(self) -> WebVisitor:
         """
-        Who asks, from where.
+        The visitor that sent it, and from where.
         """
         visitor = getattr(self.http, "visitor", None)
         return visitor if isinstance(visitor, WebVisitor) else WebVisitor("", "", secure=False)

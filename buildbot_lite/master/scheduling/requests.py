@@ -96,9 +96,8 @@ class Requests:
         """
         Record *new*.  Once this returns, its requests survive a crash.
 
-        In the same transaction, *in_transaction* is called; but not when an earlier one with the same parent is there.
-        It returns the buildset if it has changed it.
-        *committed* is called after the commit.
+        *in_transaction* is called in the same transaction, unless there is an earlier buildset with the same parent; it
+        returns the buildset if it has changed it.  *committed* is called after the commit.
         """
         now = self._wall()
 

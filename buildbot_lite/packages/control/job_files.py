@@ -1,8 +1,8 @@
 """
 The files that the builds of a job made: packages, ``.buildinfo``, the list of installed packages.
 
-Who may see a job as its submitter, or as a holder of a string for the jobs of its target or for the farm, may have its
-files: they are what was built of the submitted source.  A string for shells does not permit it.
+The submitter of a job, and the holder of a string for the jobs of its target or for the farm, may see the job and have
+its files, which were built from the submitted source.  A string for shells does not permit that.
 """
 
 import os

@@ -98,8 +98,8 @@ class Rebuilding:
         that one of them lacks; ``alone``: the latter; ``installed``: the lines in which the lists of installed packages
         differ, with "-" or "+" before each; None: one of the lists is missing.
 
-        Where packages differ is for another program, on the machine of who asks: they may be made to harm who unpacks
-        them, so only names and digests are compared here.
+        Only names and digests are compared here, because a package may be made to harm the program that unpacks it.
+        Another program, on the user's machine, finds out where packages differ.
         """
         if (job.target, job.name, job.version) != (other.target, other.name, other.version):
             raise RefusedError(f"Job {job.id} is {job.title}, and job {other.id} is {other.title}.")

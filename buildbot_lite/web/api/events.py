@@ -29,7 +29,7 @@ async def events(request: ApiRequest) -> Reply | Streamed:
         return Reply(200, b"", EVENT_STREAM, _HEADERS)
 
     async def write(http: Any) -> None:
-        # Not before: who asked at the same time has taken a place meanwhile.
+        # Only now, because others that asked at the same time may have taken the places meanwhile.
         if streams.has_room(asked.occupant):
             await streams.serve(http, position, topic, asked.occupant)
         else:

@@ -100,7 +100,7 @@ class Live:
 
     def on_private(self, listener: Callable[[None], object]) -> Callable[[], None]:
         """
-        Call *listener* when the farm has become private: who reads it without a grant must be cut.  Returns a function
+        Call *listener* when the farm has become private, and readers without a grant must be cut.  Returns a function
         that ends this.
         """
         return self._on_private.add(listener)
@@ -203,8 +203,9 @@ class Live:
 
     def _failed(self, question: str, kept: _LastAnswer, error: BuildbotLiteError) -> None:
         """
-        The master answered *question* with an *error* that is no refusal: what was known stays known, but for who may
-        read.  (A lost link says so itself, and whoever asks too much learns nothing of the farm.)
+        The master answered *question* with an *error* that is no refusal: what was known stays known, except whether
+        the farm is private, which is assumed from now on.  (Not if the link was lost, which `away_since` tells; nor if
+        this process asked too much, which tells nothing of the farm.)
         """
         kept.failed = self.clock()
         is_here = self.away_since is None and not isinstance(error, LinkLostError)

@@ -124,9 +124,9 @@ class Sessions:
 
     async def holder(self, asked: PageRequest, *, by_string: bool = True) -> Holder | None:
         """
-        Who asks; None: somebody without a grant.  `RefusedError` for a bearer's FURL that is no FURL of this farm, or
-        that others between could have read.  *by_string*: whether bearers' FURLs are looked at.
-        Where *asked* takes passwords, that of HTTP Basic is such a FURL, too.
+        The holder that sent *asked*; None: the sender has no grant.  `RefusedError` for a bearer's FURL that is none of
+        this farm, or that came over a connection that others can read.  *by_string*: whether bearers' FURLs are looked
+        at.  Where *asked* takes passwords, that of HTTP Basic is such a FURL, too.
         """
         scheme, _, credentials = asked.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
@@ -137,8 +137,9 @@ class Sessions:
 
     def holder_of_session(self, asked: PageRequest) -> Holder | None:
         """
-        Whose cookie comes with *asked*; None: nobody's, or those of several: another site of the same domain can add
-        one of its own session, and nobody shall act as somebody else unawares.
+        The holder of the session whose cookie comes with *asked*.  None if there is none, or if the cookies are of
+        several holders: another site of the same domain can add one of its own session, and nobody shall act as
+        somebody else unawares.
         """
         found = (self._kept(self._sessions, digest(value)) for value in self.cookie.values(asked))
         holders = {each.furl: each for each in found if each is not None}

@@ -8,8 +8,8 @@ Questions to the master that any visitor can cause: about the strings and the on
            ──► made up by anybody ─────► FairTurns ──► asked
     code ──────────────────────────────►
 
-Each question about a string is a connection to the master.  What is made up costs it a few of them a second, whoever
-makes it up, and who has a good string does not wait for it.
+Each question about a string is a connection to the master.  Strings that are made up cost it a few connections a
+second, however many visitors send them, and holders of a good string do not wait for those.
 """
 
 import hashlib
@@ -77,9 +77,9 @@ class StringChecks:
 
     def in_turn(self, address: str, ask: Callable[[], Deferred[T]]) -> Deferred[T]:
         """
-        The answer to what *ask* asks, when it is the turn of who comes from *address*: so are one-time codes redeemed,
-        which anybody may make up.  `NoAnswerError` as for `answer`.  Who hangs up in their turn keeps it until there is
-        the answer.
+        The answer to what *ask* asks, in the turn of visitors from *address*: for one-time codes, which anybody may
+        make up.  `NoAnswerError` as for `answer`.  A visitor who hangs up in their turn keeps it until the answer is
+        there.
         """
         return Deferred.fromCoroutine(self._in_turn(Occupant.at(address), lambda: self._bounded(ask())))
 

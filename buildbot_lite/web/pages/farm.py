@@ -52,7 +52,7 @@ class FarmFilter:
 
     def passes(self, builder: Document, slaves: "MatchingSlaves") -> bool:
         """
-        Whether the row of *builder* is shown, if its last result is right.  *slaves*: those that it asks for.
+        Whether *builder* passes, apart from its last result.  *slaves*: those of the filter.
         """
         if self.text and self.text.lower() not in f"{builder['builder']} {builder.get('description', '')}".lower():
             return False
@@ -75,7 +75,8 @@ class MatchingSlaves:
 
     def build(self, builder: Document) -> bool:
         """
-        Whether one of them builds for *builder*; also if it is not known of a builder of very many slaves.
+        Whether one of these slaves builds for *builder*; True where it is not known, of a builder with very many
+        slaves.
         """
         pool = builder.get("pool", -1)
         return pool is None or pool in self._pools or not self._names.isdisjoint(builder.get("slaves") or ())
@@ -163,7 +164,8 @@ async def _snapshot(
     """
     passing = [each for each in known if wanted.passes(each, slaves)]
     names = [each["builder"] for each in passing]
-    # All of a filter by result are read, and else a page, and the busy ones of further pages.
+    # A filter by result needs the cells of all builders; otherwise those of one page, and of the busy ones of later
+    # pages.
     page = stretch(asked, names, MOST_ROWS)
     read = names[:MOST_BUILDERS] if wanted.result else page.rows
     further = [] if wanted.result or page.newer is not None else names[MOST_ROWS:]

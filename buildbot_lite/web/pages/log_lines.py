@@ -87,7 +87,7 @@ def _entries(
 class RowGroup:
     """
     *entries* that stand together.  *is_far*: from where the page opens, so that the browser need not lay them out
-    before the page is shown.  The last group never is: who follows the log takes away its last line when it goes on.
+    before the page is shown.  The last group never is: the page replaces its last line when the log goes on.
     """
 
     entries: Sequence[dict[str, Any]]

@@ -28,9 +28,9 @@ _OF_ANY_ANSWER = frozenset({b"connection", b"date", b"server"})
 
 class AnswerRest(Resource):
     """
-    The answer that *write* gives to a request whose head is set, and finishes.  *close*: called once when it is over,
-    or when its client has gone before it began.  If *write* fails, the answer is a status of 500;
-    or, when the head was sent, the connection is cut, so that nobody takes a part for the whole.
+    The answer that *write* gives to a request whose head is set, and finishes.  *close*: called once, when the answer
+    is over, or when its client has gone before it began.  If *write* fails, the answer has the status 500; if the head
+    was already sent, the connection is cut instead, so that no client takes a part for the whole.
     """
 
     isLeaf = True

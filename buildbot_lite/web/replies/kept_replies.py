@@ -3,11 +3,11 @@ Answers that are given again, in the form in which they are sent.
 
 ::
 
-    many who ask for the same page ──► each waits for its own turn ──► who has it first renders it ──► PreparedReply
-                                                                       the others wait for that
+    many requests for the same page ──► each waits for its own turn ──► the first one renders it ──► PreparedReply
+                                                                        the others wait for that
 
-Who hangs up ends no making, which holds its turn: what it has asked of the records is not taken back.  Only what it
-waits for outside of its turn is given up, once nobody wants the answer.
+A client that hangs up does not end the rendering, which holds its turn: a query that has begun is not taken back.  Only
+what the rendering waits for outside of its turn is given up, once nobody wants the answer.
 """
 
 import gzip
