@@ -3,19 +3,30 @@ The turn in which one answer is made, and what it waits for meanwhile without ta
 
 ::
 
-    its turn ──► makes the answer ──► waits for the master, or for news ──► another turn ──► goes on
-                 hangs up: goes on    hangs up: ends there
+    held ◄── its next turn begins ── outside ── end ──► over
+      ├────── waits for something ─────►                  ▲
+      └────────────────────── end ────────────────────────┘
+
+What hangs up goes on in its turn, and ends where it waits outside.
 """
 
 from collections.abc import Awaitable
-from typing import Any, TypeVar
+from enum import Enum, auto
+from typing import TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 
+from ...deferreds import OneShot
 from .fair_places import Occupant
 from .fair_turns import FairTurns
 
 T = TypeVar("T")
+
+
+class _State(Enum):
+    HELD = auto()
+    OUTSIDE = auto()
+    OVER = auto()
 
 
 class HeldTurn:
@@ -26,10 +37,8 @@ class HeldTurn:
     def __init__(self, turns: FairTurns, occupant: Occupant) -> None:
         self._turns = turns
         self.occupant = occupant
-        self._is_held = True
-        self._is_over = False
-        self._is_wanted = True
-        self._awaited: Deferred[Any] | None = None
+        self._state = _State.HELD
+        self._abandoned: OneShot[None] = OneShot()
 
     async def outside(self, awaited: Deferred[T] | Awaitable[T]) -> T:
         """
@@ -37,11 +46,11 @@ class HeldTurn:
         meanwhile.  `CancelledError` as soon as `abandon` is called.  Without a turn, if this one is not held any more.
         """
         work = _deferred(awaited)
-        if not self._is_held or (work.called and not work.paused):
+        if self._state is not _State.HELD or (work.called and not work.paused):
             return await work
-        self._leave()
+        self._become(_State.OUTSIDE)
         try:
-            result = await self._or_abandoned(work)
+            result = await self._unless_abandoned(work)
         except CancelledError:
             raise
         # Not if the coroutine is closed: nothing would end the turn then.
@@ -52,40 +61,40 @@ class HeldTurn:
         return result
 
     async def _again(self) -> None:
-        if not self._is_over:
-            await self._or_abandoned(self._turns.begin(self.occupant))
-            self._is_held = True
-        if self._is_over:
-            self._leave()
+        if self._state is _State.OUTSIDE:
+            await self._unless_abandoned(self._turns.begin(self.occupant))
+            self._has_begun()
 
-    async def _or_abandoned(self, awaited: Deferred[T]) -> T:
-        self._awaited = awaited
-        if not self._is_wanted:
-            awaited.cancel()
+    def _has_begun(self) -> None:
+        if self._state is _State.OVER:
+            self._turns.end(self.occupant)
+        else:
+            self._state = _State.HELD
+
+    async def _unless_abandoned(self, awaited: Deferred[T]) -> T:
+        abandoned = self._abandoned.wait()
+        abandoned.addCallbacks(lambda _: awaited.cancel(), lambda _: None)  # type: ignore[unused-awaitable]
         try:
             return await awaited
         finally:
-            self._awaited = None
+            abandoned.cancel()
 
     def abandon(self) -> None:
         """
         Nobody wants the answer any more: what it waits for outside of its turn, now or later, is cancelled.  What it
         has begun in its turn goes on until then.
         """
-        self._is_wanted = False
-        if self._awaited is not None:
-            self._awaited.cancel()
+        self._abandoned.fire(None)
 
     def end(self) -> None:
         """
         The turn is over for good: also what still waits outside of it takes no other.
         """
-        self._is_over = True
-        self._leave()
+        self._become(_State.OVER)
 
-    def _leave(self) -> None:
-        if self._is_held:
-            self._is_held = False
+    def _become(self, state: _State) -> None:
+        was, self._state = self._state, state
+        if was is _State.HELD:
             self._turns.end(self.occupant)
 
 
