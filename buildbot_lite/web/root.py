@@ -14,7 +14,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.resource import IResource
 
 from .serving.policy import WebPolicy, WebVisitor
-from .serving.site import WebPage, answered, visitor_of
+from .serving.web_page import WebPage, answered, visitor_of
 from .webhooks.hooks import ChangeHooks, Handover
 
 

@@ -23,16 +23,15 @@ from buildbot_lite.errors import LinkLostError, NoAnswerError, RevokedError
 from buildbot_lite.model.webhook import LARGEST_BODY, LONGEST_HEADER, Delivery, HookReply
 from buildbot_lite.web.serving import site
 from buildbot_lite.web.serving.body_room import BodyRoom
+from buildbot_lite.web.serving.bounded_request import LARGEST_READ
 from buildbot_lite.web.serving.rooms import LARGEST_FORM, Rooms
 from buildbot_lite.web.serving.site import (
-    LARGEST_READ,
     LONGEST_REQUEST,
     MOST_CONNECTIONS,
-    SMALL_BUFFER,
-    WebPage,
     make_factory,
 )
-from buildbot_lite.web.serving.timed_producer import LONGEST_PAUSE
+from buildbot_lite.web.serving.timed_producer import LONGEST_PAUSE, SMALL_BUFFER
+from buildbot_lite.web.serving.web_page import WebPage
 from buildbot_lite.web.webhooks.hooks import MOST_AT_ONCE, REPLY_TIMEOUT, ChangeHooks, Handover
 from buildbot_lite.wire.client import Submittable, Take
 

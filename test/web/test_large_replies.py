@@ -21,7 +21,8 @@ from buildbot_lite.web.root import SiteRoot
 from buildbot_lite.web.serving.byte_budget import ByteBudget
 from buildbot_lite.web.serving.fair_places import UNKNOWN, Occupant
 from buildbot_lite.web.serving.rooms import MOST_IN_ALL, Rooms
-from buildbot_lite.web.serving.site import SMALL_BUFFER, make_factory
+from buildbot_lite.web.serving.site import make_factory
+from buildbot_lite.web.serving.timed_producer import SMALL_BUFFER
 from buildbot_lite.web.view import Reply, Route
 
 from .pages_case import PagesCase, received

@@ -33,9 +33,10 @@ from buildbot_lite.web.holders.string_checks import AT_ONCE, IN_A_ROW, MOST_WAIT
 from buildbot_lite.web.pages.forms import MOST_FIELDS
 from buildbot_lite.web.root import SiteRoot
 from buildbot_lite.web.routes import ROUTES
+from buildbot_lite.web.serving.bounded_request import LONGEST_WAIT
 from buildbot_lite.web.serving.policy import WebPolicy
 from buildbot_lite.web.serving.rooms import LARGEST_FORM
-from buildbot_lite.web.serving.site import LONGEST_WAIT, make_factory
+from buildbot_lite.web.serving.site import make_factory
 
 from .pages_case import CONTROL, OWN, TUB, PagesCase, Received, received
 

@@ -20,7 +20,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from ...deferreds import background
-from ..serving.site import answered
+from ..serving.web_page import answered
 from .downloads import nothing
 
 _OF_ANY_ANSWER = frozenset({b"connection", b"date", b"server"})

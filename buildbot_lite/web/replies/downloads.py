@@ -8,7 +8,7 @@ client is about to read.
 
 The first piece is small, and each time that the client has read one the next is twice as large: so a thousand clients
 that read nothing hold little, and one that reads quickly needs few pieces.  When many clients have not yet read theirs,
-the pieces are smaller (`site.BoundedRequest.largest_piece`).
+the pieces are smaller (`BoundedRequest.largest_piece`).
 """
 
 import hashlib
@@ -32,7 +32,7 @@ from ..serving.packing import packer
 from ..view import Reply, Streamed
 
 FIRST_PIECE = 4 << 10
-"""Bytes that are read at first; more than `site.SMALL_BUFFER`, so that the transport pauses the reading."""
+"""Bytes that are read at first; more than `timed_producer.SMALL_BUFFER`, so that the transport pauses the reading."""
 PIECE = 64 << 10
 """Bytes that are read at a time in the end."""
 PIECES_IN_A_TURN = 6

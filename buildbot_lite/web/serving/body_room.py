@@ -28,6 +28,12 @@ class HeldBody:
     size: int = 0
 
 
+def cut_nobody() -> None:
+    """
+    What `HeldBody.cut` is when its connection is over.
+    """
+
+
 @define(eq=False)
 class BodyRoom:
     """

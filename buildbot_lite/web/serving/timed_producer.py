@@ -24,6 +24,8 @@ from zope.interface import implementer
 from .body_room import BodyRoom, HeldBody
 from .fair_places import Occupant
 
+SMALL_BUFFER = 2 << 10
+"""Bytes that wait to be read in the buffer of a connection that is not yet full; as many are received at a time."""
 LONGEST_PAUSE = 120
 """Seconds for which a client may leave its buffer full: as long as 64 KiB at 5 kbit/s take."""
 

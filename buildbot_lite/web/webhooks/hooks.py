@@ -30,7 +30,7 @@ from ...model.webhook import (
 )
 from ...wire.client import Submittable, Take
 from ...wire.limits.limited_log import LimitedLog
-from ..serving.site import WebPage, answered
+from ..serving.web_page import WebPage, answered
 
 MOST_AT_ONCE = 4
 """Deliveries at the master at a time."""

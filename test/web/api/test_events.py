@@ -24,8 +24,8 @@ from buildbot_lite.web.farm.event_stream import HEARTBEAT, LONGEST_PAUSE
 from buildbot_lite.web.farm.feed_streams import FeedStreams
 from buildbot_lite.web.farm.master_watch import FarmChange, NewsOfFarm
 from buildbot_lite.web.page_request import PageRequest
+from buildbot_lite.web.serving.bounded_request import BoundedRequest
 from buildbot_lite.web.serving.fair_places import FairPlaces, Occupant
-from buildbot_lite.web.serving.site import BoundedRequest
 
 from ..pages_case import NOW, PagesCase, received
 from ..test_pages import a_build
