@@ -23,7 +23,7 @@ from .fair_turns import FairTurns
 T = TypeVar("T")
 
 
-class _State(Enum):
+class _TurnState(Enum):
     HELD = auto()
     OUTSIDE = auto()
     OVER = auto()
@@ -37,7 +37,7 @@ class HeldTurn:
     def __init__(self, turns: FairTurns, occupant: Occupant) -> None:
         self._turns = turns
         self.occupant = occupant
-        self._state = _State.HELD
+        self._state = _TurnState.HELD
         self._abandoned: OneShot[None] = OneShot()
 
     async def outside(self, awaited: Deferred[T] | Awaitable[T]) -> T:
@@ -46,9 +46,9 @@ class HeldTurn:
         meanwhile.  `CancelledError` as soon as `abandon` is called.  Without a turn, if this one is not held any more.
         """
         work = _deferred(awaited)
-        if self._state is not _State.HELD or (work.called and not work.paused):
+        if self._state is not _TurnState.HELD or (work.called and not work.paused):
             return await work
-        self._become(_State.OUTSIDE)
+        self._become(_TurnState.OUTSIDE)
         try:
             result = await self._unless_abandoned(work)
         except CancelledError:
@@ -61,15 +61,15 @@ class HeldTurn:
         return result
 
     async def _again(self) -> None:
-        if self._state is _State.OUTSIDE:
+        if self._state is _TurnState.OUTSIDE:
             await self._unless_abandoned(self._turns.begin(self.occupant))
             self._has_begun()
 
     def _has_begun(self) -> None:
-        if self._state is _State.OVER:
+        if self._state is _TurnState.OVER:
             self._turns.end(self.occupant)
         else:
-            self._state = _State.HELD
+            self._state = _TurnState.HELD
 
     async def _unless_abandoned(self, awaited: Deferred[T]) -> T:
         abandoned = self._abandoned.wait()
@@ -90,11 +90,11 @@ class HeldTurn:
         """
         The turn is over for good: also what still waits outside of it takes no other.
         """
-        self._become(_State.OVER)
+        self._become(_TurnState.OVER)
 
-    def _become(self, state: _State) -> None:
+    def _become(self, state: _TurnState) -> None:
         was, self._state = self._state, state
-        if was is _State.HELD:
+        if was is _TurnState.HELD:
             self._turns.end(self.occupant)
 
 
