@@ -3,7 +3,7 @@ Which packages a target with ``versions=`` has in public, by its documented rule
 
 "When a version of a package is published, the index keeps that many versions of it, the latest in the order of Debian's
 or RPM's versions, and the published one.  So an older version that is published stays until the next version of its
-package is published."  (docs/packages.md, *What is removed*.)
+package is published."  (docs/packages-reference.md, *What is removed*.)
 """
 
 from collections import defaultdict
