@@ -5,7 +5,8 @@ The command ``buildbot-lite``.
 
     main        the program: all commands, and how errors become sentences and exit codes
     commands    the groups in which modules define commands
-    create      create-master, create-slave, create-web, furl
+    create      create-master, create-slave, create-web
+    furl        furl; given_furl: a FURL as an argument or on standard input
     lifecycle   checkconfig, reconfig, start, stop, restart
     show        status, queue, slaves, builders, schedulers
     history     builds, last-good

@@ -1,9 +1,11 @@
 """
-Parameter types of several commands: builds, requests, properties.
+Parameter types and options of several commands: builds, requests, properties, lists that begin with the newest.
 """
 
 import sys
+from collections.abc import Callable
 from contextlib import nullcontext
+from typing import Any, TypeVar
 
 import click
 from attrs import frozen
@@ -91,6 +93,47 @@ MOST = 1 << 62
 NUMBER = _Number()
 REQUEST = _Request()
 PAIR = _Pair()
+
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+def property_option(help: str) -> Callable[[Decorated], Decorated]:  # noqa: A002 - click's name
+    """
+    The option ``-p NAME=VALUE``, which may be given several times.  The function gets *pairs*.
+    """
+    return click.option(
+        "-p", "--property", "pairs", type=PAIR, multiple=True, metavar="NAME=VALUE", help=f"{help}; may be repeated."
+    )
+
+
+def newest_options(most: int) -> Callable[[Decorated], Decorated]:
+    """
+    The options ``-n`` (up to *most*; 20 by default) and ``--before`` of a list that begins with the newest.
+    """
+
+    def decorate(function: Decorated) -> Decorated:
+        for option in (
+            click.option(
+                "--before",
+                type=NUMBER,
+                metavar="NUMBER",
+                help="Only older ones; a long list ends with the number to give.",
+            ),
+            click.option(
+                "-n",
+                "--most",
+                type=click.IntRange(1, most),
+                metavar="N",
+                default=20,
+                show_default=True,
+                help="How many.",
+            ),
+        ):
+            function = option(function)
+        return function
+
+    return decorate
 
 
 def text_of(path: str) -> str:

@@ -12,6 +12,7 @@ from .arguments import (
     PAIR,
     REQUEST,
     AskedRequest,
+    property_option,
     text_of,
 )
 from .commands import Commands
@@ -25,9 +26,7 @@ commands = Commands()
 
 @commands.command(cls=FarmCommand)
 @click.argument("builder")
-@click.option(
-    "-p", "--property", "pairs", type=PAIR, multiple=True, metavar="NAME=VALUE", help="A property; may be repeated."
-)
+@property_option("A property")
 @click.option(
     "--file",
     "files",

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .arguments import NUMBER, PAIR
+from .arguments import newest_options, property_option
 from .commands import Commands
 from .connection import MasterLink
 from .farm_command import FarmClient, FarmCommand
@@ -34,15 +34,7 @@ _LARGEST_FILE = 1 << 20
 @click.option("-C", "--category", metavar="NAME", help="The category.")
 @click.option("-c", "--comments", metavar="TEXT", help="The log message.")
 @click.option("-F", "--logfile", metavar="FILE", help="A file with the log message; -: standard input.")
-@click.option(
-    "-p",
-    "--property",
-    "pairs",
-    type=PAIR,
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="A property of the change; may be repeated.",
-)
+@property_option("A property of the change")
 @click.option("-w", "--when", type=WHEN, help="When it happened: a date, or seconds since 1970.")
 @click.option("-l", "--revlink", metavar="URL", help="A page about the revision.")
 @click.option("-e", "--encoding", default="utf-8", show_default=True, help="The character set of --logfile.")
@@ -77,12 +69,7 @@ def sendchange(
 
 
 @commands.command(cls=FarmCommand, short_help="The newest changes, and the builds that they caused.")
-@click.option(
-    "-n", "--most", type=click.IntRange(1, MOST), metavar="N", default=20, show_default=True, help="How many."
-)
-@click.option(
-    "--before", type=NUMBER, metavar="NUMBER", help="Only older ones; a long list ends with the number to give."
-)
+@newest_options(MOST)
 @json_option
 def changes(farm: FarmClient, most: int, before: int | None, as_json: bool) -> None:
     """

@@ -1,9 +1,8 @@
 """
-Make directories of masters, slaves and web processes; print and replace FURLs.
+Make the directories of masters, slaves and web processes.
 """
 
 import os
-import re
 import shlex
 from importlib.resources import files
 
@@ -11,19 +10,16 @@ import click
 
 from ..errors import (
     BuildbotLiteError,
-    FurlError,
-    NotFoundError,
 )
-from ..model.suggestions import did_you_mean
 from ..storage.files import (
     check_directory,
     check_unused,
     make_directory,
-    remove,
     write_whole,
 )
 from .commands import Commands, need_master_packages, not_empty
-from .output import note, read_secret, tell
+from .given_furl import given_furl
+from .output import tell
 from .processes import WEB, is_there
 
 commands = Commands()
@@ -36,7 +32,6 @@ from buildbot_lite.master_tap import application_for
 
 application = application_for(__file__)
 """
-_STRING = re.compile(r"pb://[^\s\"']+")
 PLACEHOLDER = "pb://PUT-THE-SLAVES-STRING-HERE"
 WEB_PLACEHOLDER = '# webhooks="pb://PUT-THE-STRING-HERE",'
 
@@ -98,7 +93,7 @@ def create_slave(directory: str, furl: str) -> None:
     """
     from ..wire.furl import parse
 
-    parts = parse(_given(furl, f"create-slave {shlex.quote(directory)} -"))
+    parts = parse(given_furl(furl, f"create-slave {shlex.quote(directory)} -"))
     check_unused(directory)
     text = sample("slave.tac.sample")
     assert PLACEHOLDER in text
@@ -129,7 +124,7 @@ def create_web(directory: str, furl: str | None) -> None:
     if furl is None:
         _create_web_beside_master(directory)
         return
-    parts = parse(_given(furl, f"create-web {shlex.quote(directory)} -"))
+    parts = parse(given_furl(furl, f"create-web {shlex.quote(directory)} -"))
     check_unused(directory)
     _make_web(directory, str(parts))
     tell(
@@ -169,108 +164,8 @@ def _make_web(directory: str, furl: str | None) -> None:
     write_whole(os.path.join(directory, "web.tac"), text.encode())
 
 
-@commands.command("furl", short_help="Print the string of a slave or a Submit scheduler, or replace a slave's.")
-@click.option("--replace", is_flag=True, help="Give the slave in DIR the string NAME; - reads it from standard input.")
-@click.argument("directory", metavar="DIR", callback=not_empty)
-@click.argument("name", metavar="NAME|-")
-def furl_of(directory: str, name: str, replace: bool) -> None:
-    """
-    Print the string of the slave or the Submit scheduler NAME of the master in DIR.
-
-    For example:
-
-    buildbot-lite furl farm bot1 | ssh bot1 buildbot-lite create-slave bot1 -
-
-    With --replace, run on the slave's machine, give the slave in DIR another string, because its own was rotated or
-    revoked.  Everything else in DIR stays as it is.
-    """
-    from ..wire.furl import read_furl
-    from .processes import Kind, kind_of, strings_in
-
-    kind = kind_of(directory)
-    if replace:
-        if kind is Kind.WEB:
-            raise NotFoundError(
-                f"{directory} is a web process's directory.  Put the new string into its web.tac; strings that its "
-                "master wrote are replaced with: buildbot-lite rotate 'web pages'"
-            )
-        if kind is not Kind.SLAVE:
-            raise NotFoundError(f"{directory} is a master's directory.  For a new string: buildbot-lite rotate NAME")
-        _replace(directory, name)
-        return
-    if kind is not Kind.MASTER:
-        where = f"{kind.tac} or private" if kind is Kind.WEB else kind.tac
-        raise NotFoundError(f"{directory} is a {kind.noun}'s directory; its string is in {where}.")
-    known = strings_in(directory)
-    if not known:
-        raise NotFoundError(
-            f"There are no strings in {directory} yet: the master writes them when it starts.  "
-            f"Start it with: buildbot-lite start {shlex.quote(directory)}"
-        )
-    if name not in known:
-        near = did_you_mean(name, known, see=f"ls {shlex.quote(os.path.join(directory, 'furls'))}")
-        raise NotFoundError(f"There is no string for {name!r:.100} in {directory}.{near}")
-    click.echo(read_furl(os.path.join(directory, "furls", f"{name}.furl")))
-
-
-def _replace(directory: str, furl: str) -> None:
-    from ..wire.furl import parse
-
-    parts = parse(_given(furl, f"furl --replace {shlex.quote(directory)} -"))
-    # Where slave.tac is a link, the file that it leads to is the slave's.
-    path = os.path.realpath(os.path.join(directory, "slave.tac"))
-    with open(path, encoding="utf-8", errors="surrogateescape") as file:
-        lines = file.read().splitlines(keepends=True)
-    found = [number for number, line in enumerate(lines) if _STRING.search(line.partition("#")[0])]
-    if len(found) != 1:
-        count = "no string" if not found else "several strings"
-        raise BuildbotLiteError(f"{path} has {count}.  Edit that file yourself, and put the new string into it.")
-    before = os.stat(path)
-    lines[found[0]] = _STRING.sub(lambda _: str(parts), lines[found[0]], count=1)
-    write_whole(path, "".join(lines).encode("utf-8", "surrogateescape"))
-    if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
-        # An admin runs this; the slave's own user must be able to read the file.
-        os.chown(path, before.st_uid, before.st_gid)
-        os.chmod(path, 0o640 if before.st_mode & 0o077 == 0o040 else 0o600)
-    # The hints of an earlier master are wrong for this one.
-    remove(os.path.join(directory, "private", "hints"))
-    tell(f"The slave in {directory} has a new string.  The slave will connect to {', '.join(parts.hints)}.")
-    tell(f"If it runs:  buildbot-lite restart {shlex.quote(directory)}")
-
-
-def _given(furl: str, command: str) -> str:
-    """
-    The FURL for *command*, from its argument or from standard input.
-    """
-    if furl == "-":
-        return _read_string()
-    # A string that is damaged is as secret; a path or a name, given by mistake, is not.
-    if "pb:" in furl or "@" in furl:
-        note(
-            "Warning: while this command ran, every user of this machine could read that string in the list of "
-            f"processes.  Next time: buildbot-lite {command}    (and paste the string)"
-        )
-    return furl
-
-
 def sample(name: str) -> str:
     """
     The text of an installed sample file.
     """
     return files("buildbot_lite").joinpath("samples", name).read_text("utf-8")
-
-
-def _read_string() -> str:
-    from ..wire.furl import furls_in
-
-    text = read_secret("The string")
-    if not text.strip():
-        raise FurlError(
-            "There is nothing on standard input, where the string was expected.  (If a command before the pipe failed, "
-            "mend that first.)"
-        )
-    strings = furls_in(text)
-    if len(strings) > 1:
-        raise FurlError("These are several strings.  Give one; that of a slave is a line of buildslave.furls.")
-    # The parser says what is wrong with other text.
-    return strings[0] if strings else text.strip()

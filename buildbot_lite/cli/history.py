@@ -10,7 +10,8 @@ import click
 from ..model.display import printable
 from .arguments import (
     NUMBER,
-    PAIR,
+    newest_options,
+    property_option,
 )
 from .commands import Commands
 from .connection import MasterLink
@@ -29,9 +30,7 @@ BAD = ["FAILURE", "EXCEPTION"]
 @commands.command(cls=BuildCommand, short_help="The newest builds, filtered; or one in detail.")
 @click.argument("builder", required=False)
 @click.argument("number", type=NUMBER, required=False)
-@click.option(
-    "-n", "--most", type=click.IntRange(1, MOST), metavar="N", default=20, show_default=True, help="How many."
-)
+@newest_options(MOST)
 @click.option("--branch", metavar="NAME", help="Only of that branch.")
 @click.option(
     "--result",
@@ -43,18 +42,7 @@ BAD = ["FAILURE", "EXCEPTION"]
 )
 @click.option("--slave", metavar="NAME", help="Only on that slave.")
 @click.option("--since", type=SINCE, help="Only those that began since then: 90m, 12h, 7d, 2026-11-22.")
-@click.option(
-    "-p",
-    "--property",
-    "pairs",
-    type=PAIR,
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="Only with that property; may be repeated.",
-)
-@click.option(
-    "--before", type=NUMBER, metavar="NUMBER", help="Only older ones; a long list ends with the number to give."
-)
+@property_option("Only with that property")
 @json_option
 def builds(farm: FarmClient, builder: str | None, number: int | None, most: int, as_json: bool, **options: Any) -> None:
     """

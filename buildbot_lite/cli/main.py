@@ -28,6 +28,7 @@ from . import (
     builds,
     changes,
     create,
+    furl,
     grant,
     grants,
     history,
@@ -89,7 +90,7 @@ def _takes_directory(command: click.Command | None) -> bool:
 
 
 for _heading, *_groups in (
-    ("New directories", create.commands),
+    ("New directories", create.commands, furl.commands),
     ("Configuration and processes", lifecycle.commands),
     ("The farm now", show.commands, live.commands),
     ("Builds", history.commands, builds.commands, trying.commands, watching.commands),
