@@ -34,7 +34,7 @@ _PRINTED = 50
 """Lines of a log that are printed without a terminal."""
 _MOST_LINES = 2000
 """Lines of a log through which the keys lead."""
-_BAR = 20
+_BAR = 18
 _BARS = 60
 """Columns of the terminal from which on there are bars."""
 _INTERESTING = ("refused", "away", "reconnecting", "low space", "draining", "paused", "revoked", "here", "never seen")
@@ -149,7 +149,7 @@ def _running(farm: WatchedFarm, space: Space) -> Section:
             Column([_present_step(each, farm.running.get(build_name(each))) for each in shown], least=8),
             Column([Text(duration(each["started"], None)) for each in shown], least=10, right=True),
             *_bars([_estimate(each["started"], each.get("expected_end"), each, space) for each in shown], space),
-            Column([plain(f"on {each['slave']}", "dim") for each in shown]),
+            Column([plain(f"on {each['slave']}", "dim") for each in shown], least=10),
         ]
 
     return Section("Running", Text(str(len(running))), running, columns, leads=_to_build)
@@ -294,6 +294,8 @@ def _estimate(started: float | None, end: float | None, what: Document, space: S
         return Text()
     part = max(0.0, (space.now - started) / (end - started))
     if part >= 1:
-        return Text("━" * 10, "yellow").append(f" {duration(end, space.now)} more"[:_BAR])
+        # In its largest unit: the column is as wide as the bar of a build that is in time, with its percentage.
+        value, unit, *_ = duration(end, space.now).split()
+        return Text("━" * 10, "yellow").append(f" +{value} {unit}")
     full = int(part * 10)
     return Text("━" * full, "cyan").append("─" * (10 - full), "dim").append(f" {int(part * 100)} %")

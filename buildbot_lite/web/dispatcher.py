@@ -32,7 +32,7 @@ from .holders.sessions import FURL, is_foreign, password_of
 from .html.rendering import from_segment, static_file
 from .page_request import LONGEST_ADDRESS, MOST_FIELDS, PageRequest, takes_gzip
 from .pages.force import FORCE
-from .refusals import status_of
+from .refusals import seconds_until_asked_again, status_of
 from .replies.answer_rest import AnswerRest
 from .replies.kept_replies import KeptReplies, PreparedReply
 from .replies.large_replies import LARGEST_WHOLE, LargeReplies
@@ -161,6 +161,9 @@ class Pages:
         except BuildbotLiteError as error:
             values = error.problems if isinstance(error, WrongValuesError) else ()
             reply = await self._sentence(asked, status_of(error), str(error), values)
+            again = seconds_until_asked_again(error)
+            if again is not None and asked.method == "GET" and not asked.is_of_program:
+                reply = evolve(reply, headers={**reply.headers, "refresh": str(again)})
             if route.takes_password and reply.status == 401:
                 reply = evolve(reply, headers={**reply.headers, "www-authenticate": _CHALLENGE})
             return PreparedReply(reply)
@@ -230,10 +233,7 @@ class Pages:
             return problem(status, sentence, values=values)
         title = _TITLES.get(status, _phrase(status))
         page = await self._view.page(asked, "sentence.html", status, title=title, sentence=sentence, back=_back(asked))
-        if status != 503:
-            return page
-        later = {"retry-after": _LATER, **({"refresh": _LATER} if asked.method == "GET" else {})}
-        return evolve(page, headers={**page.headers, **later})
+        return page if status != 503 else evolve(page, headers={**page.headers, "retry-after": _LATER})
 
     async def _refuse(self, request: Any, error: HTTPException) -> bytes:
         """

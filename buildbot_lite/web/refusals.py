@@ -13,6 +13,7 @@ from ..errors import (
     NeedsHolderError,
     NoAnswerError,
     NotFoundError,
+    ReadTooLongError,
     RefusedError,
     StorageError,
     TooManyRowsError,
@@ -38,3 +39,18 @@ def status_of(error: BuildbotLiteError) -> HTTPStatus:
     The status of the answer that says *error*; 400 (Bad Request) for an error in what was asked.
     """
     return next((status for kind, status in _STATUSES if isinstance(error, kind)), HTTPStatus.BAD_REQUEST)
+
+
+_SOON = 5
+_LATER = 60
+
+
+def seconds_until_asked_again(error: BuildbotLiteError) -> int | None:
+    """
+    After how many seconds a browser asks again by itself for a page that was refused with *error*; None: it does not,
+    because the answer would be the same.
+    """
+    if status_of(error) is not HTTPStatus.SERVICE_UNAVAILABLE or isinstance(error, DefectError):
+        return None
+    # That the machine is busy is one reason of two, and a forgotten window must not make it so.
+    return _LATER if isinstance(error, ReadTooLongError) else _SOON

@@ -85,6 +85,18 @@ class PagesTests(BrowserCase):
         self.browser.narrow()
         self.check(look)
 
+    def test_present_page_in_sight(self) -> None:
+        """
+        On a phone, where the names of the pages are one line that is moved sideways, the present one is seen.
+        """
+        script = """
+            const {left, right} = document.querySelector(".top nav [aria-current]").getBoundingClientRect();
+            return 0 <= left && right <= innerWidth;
+            """
+        self.browser.narrow()
+        for path in ("", "waterfall", "about"):
+            self.browser.open(path).until(lambda: self.browser.run(script), f"the name of {path or 'the farm'} is seen")
+
     def test_without_scripts(self) -> None:
         """
         Promise 10.1: every page can be read without JavaScript: it has a heading, and the same words.

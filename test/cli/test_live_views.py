@@ -96,6 +96,15 @@ class FarmScreenTests(SynchronousTestCase):
         ):
             self.assertRegex(text, expected)
 
+    def test_late(self) -> None:
+        """
+        On 80 columns, beside a long name of wide letters, a build that is late says by how much, and where it runs.
+        """
+        watched = farm(text="名前のとても長いビルダー")
+        late = {**running("hello", 9999), "started": NOW - 200_000, "expected_end": NOW - 3000}
+        watched.status["running"] = [late, *watched.status["running"]]
+        self.assertRegex("\n".join(drawn(watched)), r"(?m)^hello/9999 .* 2 d 7 h  ━{10} \+50 min  on bot1$")
+
     def test_sizes(self) -> None:
         """
         The screen has exactly as many lines as the terminal, and none is too wide, from 200 to 1 columns.

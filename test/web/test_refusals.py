@@ -15,9 +15,11 @@ from buildbot_lite.errors import (
     NeedsHolderError,
     NoAnswerError,
     NotFoundError,
+    ReadTooLongError,
     RecordsFailingError,
     RefusedError,
     RevokedError,
+    TooManyRowsError,
 )
 from buildbot_lite.web.dispatcher import Pages
 from buildbot_lite.web.root import SiteRoot
@@ -34,10 +36,20 @@ STATUSES: dict[type[BuildbotLiteError], HTTPStatus] = {
     NeedsHolderError: HTTPStatus.UNAUTHORIZED,
     NoAnswerError: HTTPStatus.SERVICE_UNAVAILABLE,
     NotFoundError: HTTPStatus.NOT_FOUND,
+    ReadTooLongError: HTTPStatus.SERVICE_UNAVAILABLE,
     RecordsFailingError: HTTPStatus.SERVICE_UNAVAILABLE,
     RefusedError: HTTPStatus.FORBIDDEN,
     RevokedError: HTTPStatus.FORBIDDEN,
+    TooManyRowsError: HTTPStatus.BAD_REQUEST,
 }
+BY_BROWSERS: dict[type[BuildbotLiteError], str] = {
+    LimitError: "5",
+    LinkLostError: "5",
+    NoAnswerError: "5",
+    ReadTooLongError: "60",
+    RecordsFailingError: "5",
+}
+"""Seconds after which a browser asks again by itself; not for other refusals: it would ask for ever."""
 OF_API = {
     HTTPStatus.UNAUTHORIZED: ("www-authenticate", "Bearer"),
     HTTPStatus.SERVICE_UNAVAILABLE: ("retry-after", "5"),
@@ -58,7 +70,8 @@ class RefusalsTests(PagesCase):
         ]
         self.factory = make_factory(SiteRoot(Pages(self.view, routes).resource(), None), self.clock)
         for kind, status in STATUSES.items():
-            self.assertEqual(self.get(f"/{kind.__name__}").status, status, kind)
+            page = self.get(f"/{kind.__name__}")
+            self.assertEqual((page.status, page.headers.get("refresh")), (status, BY_BROWSERS.get(kind)), kind)
             answer = self.get(f"/api/v1/{kind.__name__}")
             self.assertEqual((answer.status, answer.headers["content-type"]), (status, "application/problem+json"))
             if status in OF_API:

@@ -168,9 +168,15 @@
     });
   };
 
+  // On a phone, the names of the pages are moved sideways: the present one is in sight.
+  const showPresent = () => {
+    const present = document.querySelector(".top nav [aria-current]");
+    if (present) present.parentElement.scrollLeft = present.offsetLeft - (innerWidth - present.offsetWidth) / 2;
+  };
+
   remember(document);
   // After the first frame: the browser's first words for a time take it ten milliseconds.
-  requestAnimationFrame(() => setTimeout(() => { localTimes(document); localClocks(document); tick(); }));
+  requestAnimationFrame(() => setTimeout(() => { showPresent(); localTimes(document); localClocks(document); tick(); }));
   setInterval(tick, 1000);
   if (document.querySelector("[data-live]")) {
     open();
