@@ -185,6 +185,15 @@ def _is_of_command(error: click.NoSuchOption) -> bool:
     return any(error.option_name in param.opts for each in commands if each is not None for param in each.params)
 
 
+def _is_of_all(error: click.NoSuchOption) -> bool:
+    """
+    Whether the option of *error*, which was given to a command, is one of the whole program.
+    """
+    if error.ctx is None or error.ctx.parent is None:
+        return False
+    return any(error.option_name in param.opts for param in error.ctx.find_root().command.params)
+
+
 def sentence(error: Exception) -> str:
     """
     The sentence for *error*.
@@ -193,6 +202,8 @@ def sentence(error: Exception) -> str:
         return error.format_message()
     if isinstance(error, click.NoSuchOption) and _is_of_command(error):
         return f"{error.message}  It is one of the command, and stands after its name."
+    if isinstance(error, click.NoSuchOption) and _is_of_all(error):
+        return f"{error.message}  It stands before the name of the command: buildbot-lite {error.option_name} …"
     if isinstance(error, click.NoSuchCommand | click.NoSuchOption) and (suggestion := _suggestion(error)):
         return f"{error.message}  Did you mean {suggestion!r}?"
     if isinstance(error, click.UsageError):

@@ -259,6 +259,10 @@ class RefusalTests(FarmCommandCase):
             (("--debgu", "queue"), "No such option '--debgu'.  Did you mean '--debug'?"),
             (("queue", "--frlfile", "x"), "No such option '--frlfile'.  Did you mean '--furlfile'?"),
             (("--furlfile", "x", "queue"), "No such option '--furlfile'.  It is one of the command, and stands after"),
+            (
+                ("queue", "-C", "farm"),
+                "No such option '-C'.  It stands before the name of the command: ",
+            ),
             (("queue", "--xyz"), "No such option '--xyz'.  See: buildbot-lite queue --help"),
             (("log", "farm", "hello", "zero"), "'zero' is not a number from 1 on."),
             (("log", "farm", "hello", "0"), "'0' is not a number"),
