@@ -102,7 +102,7 @@ class FarmScreenTests(SynchronousTestCase):
         """
         watched = farm(text="名前のとても長いビルダー")
         late = {**running("hello", 9999), "started": NOW - 200_000, "expected_end": NOW - 3000}
-        watched.status["running"] = [late, *watched.status["running"]]
+        watched.status = {**watched.status, "running": [late, *watched.status["running"]]}
         self.assertRegex("\n".join(drawn(watched)), r"(?m)^hello/9999 .* 2 d 7 h  ━{10} \+50 min  on bot1$")
 
     def test_sizes(self) -> None:

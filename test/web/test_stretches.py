@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 from sqlalchemy import Connection, insert
 
@@ -194,3 +195,21 @@ class StretchTests(PagesCase):
 
         self.successResultOf(self.records.read(read))
         return count
+
+    def test_order_of_the_waterfall(self) -> None:
+        """
+        Of a few builders the columns of the waterfall are in their order; of many, those come first that build, or have
+        built last.
+        """
+
+        def columns(most: int, hours: int) -> list[str]:
+            # Answers are kept, so each is for other hours.
+            with mock.patch.object(pages_waterfall, "MOST_IN_ORDER", most):
+                page = self.get(f"/waterfall?hours={hours}").text
+            return re.findall(r'y="-36"[^>]*><a href="builders/([^"]*)"', page)
+
+        for name, age, result in (("a", 90, "SUCCESS"), ("b", 80, "SUCCESS"), ("c", 95, None), ("d", 70, "FAILURE")):
+            ended = None if result is None else Result[result]
+            self.successResultOf(self.records.write(a_build(name, 1, ended, started=NOW - age)))
+        self.assertEqual(columns(4, 24), ["a", "b", "c", "d"])
+        self.assertEqual(columns(3, 72), ["c", "d", "b", "a"])

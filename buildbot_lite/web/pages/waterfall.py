@@ -3,7 +3,7 @@ The waterfall: a column for each builder, time downwards, the newest at the top.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -21,6 +21,8 @@ COLUMN = 110
 """Width of a column, in units of the drawing."""
 WIDTH = COLUMN - 9
 """The same without the gap between two."""
+MOST_IN_ORDER = 30
+"""Columns of which the first ones may be of anybody; nobody looks for what happens now among hundreds."""
 HEIGHT = 1100
 LEAST_HEIGHT = 14
 MARGIN = 64
@@ -46,8 +48,7 @@ async def waterfall(view: FarmView, asked: PageRequest) -> Reply:
     of: dict[str, list[BuildCell]] = defaultdict(list)
     for each in found:
         of[each.builder].append(each)
-    order = {each["builder"]: place for place, each in enumerate(www.get("builders") or ())}
-    builders = sorted(of, key=lambda name: (order.get(name, len(order)), name))
+    builders = _in_order(of, [each["builder"] for each in www.get("builders") or ()])
     places = {name: MARGIN + COLUMN * place for place, name in enumerate(builders)}
     return await view.page(
         asked,
@@ -65,6 +66,18 @@ async def waterfall(view: FarmView, asked: PageRequest) -> Reply:
         height=HEIGHT,
         column=COLUMN,
     )
+
+
+def _in_order(of: Mapping[str, Sequence[BuildCell]], configured: Sequence[str]) -> list[str]:
+    """
+    The builders of the builds *of* them, which are from the newest to the oldest, in the order of their columns: that
+    of master.cfg; but of more than `MOST_IN_ORDER`, those that build or have built last come first.
+    """
+    order = {name: place for place, name in enumerate(configured)}
+    builders = sorted(of, key=lambda name: (order.get(name, len(order)), name))
+    if len(builders) > MOST_IN_ORDER:
+        builders.sort(key=lambda name: (of[name][0].finished is not None, -of[name][0].started))
+    return builders
 
 
 def _column(builds: Sequence[BuildCell], x: int, since: float, now: float) -> str:
