@@ -5,7 +5,7 @@ A question of the farm's own belongs to the least right that permits it: to look
 admin's).  A question of an extension says which verbs permit it (`questions.Question`).
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from ..errors import RefusedError
 from ..master.farm import Farm
@@ -50,11 +50,12 @@ def not_permitted(farm: Farm, question: str, verbs: Collection[str]) -> RefusedE
     )
 
 
-def _least(farm: Farm, verbs: Iterable[str]) -> str:
+def _least(farm: Farm, verbs: Collection[str]) -> str:
     """
-    The words after ``grant`` for the narrowest of *verbs*: one for a single object before one for the whole farm.
+    The words after ``grant`` for the narrowest of *verbs*: one for a single object before one for the whole farm, and
+    of several the one that the farm has first.
     """
-    known = [farm.verbs[name] for name in verbs if name in farm.verbs]
+    known = [verb for name, verb in farm.verbs.items() if name in verbs]
     # Whoever may submit has a string of that kind for jobs of their own only.
     narrowest = min((each for each in known if each.name != SUBMIT), key=lambda each: not each.takes, default=None)
     return ADMIN if narrowest is None else f"{narrowest.name} {narrowest.takes}".rstrip()
