@@ -41,7 +41,11 @@ WRONG = [
     ("x86_64", {"hello-2.10-1.x86_64.rpm": rpm(t1044="hello-2.10.src.rpm")}, "is of hello-2.10.src.rpm"),
     ("i686", {"hello-2.10-1.x86_64.rpm": rpm()}, "is for x86_64, but hello 2.10-1 was built for i686"),
     ("noarch", {"hello-2.10-1.x86_64.rpm": rpm()}, "is for x86_64, but hello 2.10-1 was built for noarch"),
-    ("x86_64", {"bash-5.2-1.x86_64.rpm": rpm()}, "is hello-2.10-1.x86_64, but"),
+    (
+        "x86_64",
+        {"bash-5.2-1.x86_64.rpm": rpm()},
+        "'bash-5.2-1.x86_64.rpm' is hello-2.10-1.x86_64 under another name: do not rename what the build makes.",
+    ),
     ("x86_64", {"x.rpm": rpm(t1000="../x")}, "'../x' is no name of a source package"),
     ("x86_64", {"x.rpm": rpm(t1002="1-1")}, "a hyphen"),
     (

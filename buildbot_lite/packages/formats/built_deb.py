@@ -16,7 +16,7 @@ from .control_text import read_paragraph
 from .deb_file import read_deb
 from .debian_architectures import matches
 from .debian_source import checked_binary
-from .package_description import Description, wrong_package
+from .package_description import Description, misnamed, wrong_package
 from .source_package import LONGEST_WORD, SourcePackage, checked_file, checked_version
 
 LARGEST_LIST = 8 << 20
@@ -51,7 +51,7 @@ def describe_deb(
     arch = fields.get("architecture", "")
     ending = file_name.rpartition(".")[2]
     if file_name != f"{name}_{version}_{arch}.{ending}":
-        raise wrong_package(file_name, f"is {name}_{version}_{arch}", source, architecture)
+        raise misnamed(file_name, f"{name}_{version}_{arch}")
     of, of_version = _source(file_name, fields.get("source", name))
     if of != source.name:
         raise wrong_package(file_name, f"is of the source {of}", source, architecture)

@@ -7,7 +7,7 @@ from typing import IO
 
 from ...errors import InputError
 from .architectures import NOARCH
-from .package_description import Description, wrong_package
+from .package_description import Description, misnamed, wrong_package
 from .rpm_file import ARCH, NAME, SOURCE_RPM, epoch_of, read_checked, read_unchecked, version_of
 from .source_package import SourcePackage, checked_name, checked_version
 
@@ -33,7 +33,7 @@ def describe_rpm(
     if arch not in (architecture, NOARCH):
         raise wrong_package(file_name, f"is for {arch or 'no architecture'}", source, architecture)
     if file_name != f"{name}-{version}.{arch}.rpm":
-        raise wrong_package(file_name, f"is {name}-{version}.{arch}", source, architecture)
+        raise misnamed(file_name, f"{name}-{version}.{arch}")
     return Description(name, epoch, version, arch, source_version)
 
 

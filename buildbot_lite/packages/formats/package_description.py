@@ -40,3 +40,10 @@ def wrong_package(file_name: str, is_what: str, source: SourcePackage, architect
     The error for a package that the build may not make.  *is_what*: like "is for arm64".
     """
     return InputError(f"{file_name!r:.200} {is_what:.200}, but {source} was built for {architecture}.")
+
+
+def misnamed(file_name: str, package: str) -> InputError:
+    """
+    The error for a file that does not have the name of the *package* in it.
+    """
+    return InputError(f"{file_name!r:.200} is {package:.200} under another name: do not rename what the build makes.")
