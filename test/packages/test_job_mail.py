@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.errors import InputError
 from buildbot_lite.packages.service import job_mail
 from buildbot_lite.status.reporters.mail import MailNotifier
 from buildbot_lite.storage.records import outbox
@@ -19,6 +20,7 @@ from test.control.test_submissions import FakeWatcher
 
 from .archives import archive, greet
 from .test_job_questions import QuestionCase
+from .test_job_repositories import RepositoryCase
 
 
 class MailCase(QuestionCase):
@@ -115,6 +117,36 @@ class JobMailTests(MailCase):
         self.submit_as("ann@example.org")
         (message,) = self.messages()
         self.assertEqual(message.body["subject"], "greet 1.0+farm1 for bookworm: finished (job 2)")
+
+
+class ScriptFailedTests(RepositoryCase):
+    """
+    A target whose ``repo_script`` fails.
+    """
+
+    def configuration(self) -> str:
+        return (
+            super().configuration()
+            + 'c["services"] = [reporters.MailNotifier("farm@example.org", name="mail", generators=[], '
+            + 'extraRecipients=["Admin <admin@example.org>"])]\n'
+        )
+
+    def test_admin(self) -> None:
+        """
+        Promise 9.7: those whom the farm's mail goes to are told that the script after publishing failed, though the
+        submitter has no address; what succeeds or fails by its package is told to submitters alone.
+        """
+        self.build()
+        self.repository.errors["announce"] = InputError("The packages are public, but push.sh failed.")
+        self.submit()
+        self.harness.settle()
+        self.repository.errors = {"enter": InputError("No.")}
+        self.submit()
+        self.harness.settle()
+        self.assertEqual([self.job(number).state for number in (1, 2, 3)], ["finished", "finished", "failed"])
+        (message,) = self.harness.read(lambda c: outbox.due(c, "mail", self.harness.clock.seconds()))
+        self.assertEqual(message.body["to"], ["admin@example.org"])
+        self.assertIn("The packages are public, but push.sh failed.", message.body["text"])
 
 
 PIECES = (

@@ -11,6 +11,7 @@ from unittest import mock
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs, formatEvent
 
 from buildbot_lite.control.questions import QuestionDesk
 from buildbot_lite.errors import InputError, NotFoundError, RefusedError
@@ -252,16 +253,18 @@ class SigningServiceTests(SigningServiceCase):
 
     def test_script_fails(self) -> None:
         """
-        Promise 9.7: when the script fails, the job is finished all the same, and says why.
+        Promise 9.7: when the script fails, the job is finished all the same, and says why; so does the master's log.
         """
         self.script("echo the server is down >&2; exit 3")
         self.submit()
         self.attach()
         self.harness.done(self.sign_all())
-        self.harness.done(self.ask("push", {"ask": "push"}))
-        self.harness.settle()
+        with capturedLogs() as events:
+            self.harness.done(self.ask("push", {"ask": "push"}))
+            self.harness.settle()
         self.assertEqual(self.job().state, JobState.FINISHED)
         self.assertIn("the repo_script push.sh failed with exit code 3: the server is down.", self.job().reason)
+        self.assertIn(f"bookworm: {self.job().reason}", [formatEvent(event) for event in events])
 
     def test_replaced(self) -> None:
         """

@@ -2,8 +2,9 @@
 Mail to submitters about the end of their jobs.
 
 The first `MailNotifier` of ``c['services']`` sends it, to the address in the label of the grant with which the job was
-submitted; without an address there, nobody gets mail.  The number of the last event that was considered is recorded
-with the messages that followed from it, so that no message is lost or stored twice.
+submitted; without an address there, nobody gets mail.  That the ``repo_script`` failed after a job had become public is
+also told to its ``extraRecipients``: the script is the admin's.  The number of the last event that was considered is
+recorded with the messages that followed from it, so that no message is lost or stored twice.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ from ...storage.records import builds, feed, outbox, states, steps
 from ...storage.records.feed import Event
 from ..records import job_records
 from ..records.job_records import EVENT
-from ..records.job_states import ENDS, ArchState
+from ..records.job_states import ENDS, ArchState, JobState
 from ..records.jobs import Job, JobArch
 
 EVENTS_AT_ONCE = 500
@@ -96,7 +97,7 @@ class JobMail:
             return False
         title = printable(f"{job.name} {job.shown_version} for {job.target}: {event.body['state']} (job {job.id})")
         text = text_of(connection, job, self.farm.stream_storage.streams, self.farm.config.buildbot_url)
-        body = notifier.compose_for(job.submitter, title, text)
+        body = notifier.compose_for(job.submitter, title, text, to_extra=_script_failed(job))
         if body is None:
             return False
         key = f"package-job-{job.id}-{event.seq}"
@@ -142,6 +143,15 @@ def log_that_matters(connection: Connection, arch: JobArch, logs: str) -> tuple[
         if step in numbers and (tail := log_tail(connection, logs, arch.build or 0, numbers[step])):
             return log, tail
     return "", ""
+
+
+def _script_failed(job: Job) -> bool:
+    """
+    Whether *job* is public, and what follows on that failed.
+    """
+    return (
+        bool(job.reason) and job.state is JobState.FINISHED and any(each == JobState.PUSHED for each, _ in job.history)
+    )
 
 
 def _line(arch: JobArch, width: int) -> str:

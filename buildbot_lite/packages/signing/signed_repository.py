@@ -9,6 +9,7 @@ from threading import Event
 from attrs import define, field, frozen
 from sqlalchemy import Connection
 from twisted.internet.defer import DeferredLock
+from twisted.logger import Logger
 
 from ...errors import InputError, RecordsClosedError
 from ...master.farm import Farm
@@ -50,6 +51,7 @@ class SignedRepository:
     files: SignedFiles
     announced: Announced
     unwanted: Event
+    _log: Logger = field(factory=Logger, init=False)
 
     async def enter(self, job: Job, results: JobResults) -> None:
         if self.target.signing.sign is not None:
@@ -118,6 +120,7 @@ class SignedRepository:
             if self.unwanted.is_set():
                 # The stopping master has ended the script.  It runs again after the next start.
                 raise RecordsClosedError from None
+            self._log.warn("{target}: {why}", target=self.target.name, why=str(error))
             return str(error)
         return ""
 

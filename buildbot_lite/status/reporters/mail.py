@@ -148,16 +148,19 @@ class MailNotifier(Reporter):
             "type": "html" if message.type == "html" else "plain",
         }
 
-    def compose_for(self, mailbox: str, subject: str, text: str) -> Any:
+    def compose_for(self, mailbox: str, subject: str, text: str, *, to_extra: bool = False) -> Any:
         """
-        The stored form of a mail to the person *mailbox*, a name with an address; None without an address, or if mail
-        to it is not allowed.
+        The stored form of a mail to the person *mailbox*, a name with an address, and with *to_extra* to the
+        ``extraRecipients``; None if there is nobody with an address to which mail is allowed.
         """
         address = parseaddr(mailbox)[1]
-        if not self.to_authors or not _is_address(address) or not self._may_get(address, untrusted=False):
+        to = [parseaddr(each)[1] for each in self.extra] if to_extra else []
+        if self.to_authors and _is_address(address) and self._may_get(address, untrusted=False):
+            to.append(address)
+        if not to:
             return None
         return {
-            "to": [address],
+            "to": list(dict.fromkeys(to))[-MOST_RECIPIENTS:],
             "subject": printable(subject, longest=LONGEST_SUBJECT),
             "text": text,
             "type": "plain",
