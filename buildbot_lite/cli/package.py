@@ -21,6 +21,7 @@ from .package_chain import built_in_order, check_chain
 from .package_fetch import fetch
 from .package_files import examine_again, packages_of, submittable
 from .package_git import built_of_git
+from .package_log import log
 from .package_rebuild import rebuild
 from .package_shell import shell
 from .package_signing import COMMANDS as SIGNING_COMMANDS
@@ -116,5 +117,5 @@ def _checked(opened: ExitStack, paths: Sequence[str]) -> IO[bytes]:
     return file
 
 
-for command in (*package_jobs.commands.commands.values(), fetch, rebuild, shell, *SIGNING_COMMANDS):
+for command in (*package_jobs.commands.commands.values(), log, fetch, rebuild, shell, *SIGNING_COMMANDS):
     package.add_command(command)

@@ -6,7 +6,7 @@ A question says whose FURLs permit it.  The answer gets the grant of the FURL, a
 see and change.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from attrs import field, frozen
@@ -16,7 +16,9 @@ from ..errors import RefusedError
 from ..master.farm import Farm
 from ..master.grants.verbs import ADMIN
 from ..model.json_reader import JsonReader
-from ..status.send_window import Client, SendWindow
+from ..status.following import LogFollower
+from ..status.log_output import LogQuery, LogSender
+from ..status.send_window import SendWindow
 from ..storage.records.grants import Grant
 from ..wire.control import NO_SHELL, Follower
 from ..wire.limits.account import Account
@@ -67,13 +69,25 @@ class Sending:
     verbs: frozenset[str] = frozenset()
 
 
+@frozen(kw_only=True)
+class SendingLog:
+    """
+    A question whose answer is the log of a build: *query* tells which log, and refuses those that the holder of the
+    grant may not see.  The rest is as in `Question`.
+    """
+
+    name: str
+    query: Callable[[Grant, JsonReader], Awaitable[LogQuery]]
+    verbs: frozenset[str] = frozenset()
+
+
 @runtime_checkable
 class SendingExtension(Protocol):
     """
-    An extension of the farm that sends files.
+    An extension of the farm that sends files and logs.
     """
 
-    def sendings(self) -> Sequence[Sending]:
+    def sendings(self) -> Sequence[Sending | SendingLog]:
         """
         All of them, with names that no other has.
         """
@@ -102,7 +116,7 @@ def questions_of(farm: Farm) -> Mapping[str, Question]:
     return {question.name: question for each in answering for question in each.questions()}
 
 
-def sendings_of(farm: Farm) -> Mapping[str, Sending]:
+def sendings_of(farm: Farm) -> Mapping[str, Sending | SendingLog]:
     """
     What extensions of *farm* send, by name.
     """
@@ -110,21 +124,17 @@ def sendings_of(farm: Farm) -> Mapping[str, Sending]:
     return {each.name: each for extension in sending for each in extension.sendings()}
 
 
-def _no_output(client: Client, holder: Hashable) -> SendWindow:
-    raise RefusedError("This string has nothing to follow.")
-
-
 @frozen
 class QuestionDesk:
     """
-    Answers the questions of extensions for the holder of *grant*: the role `wire.control.Control`.  *output_to*: as
-    that of `LogFollower`.
+    Answers the questions of extensions for the holder of *grant*: the role `wire.control.Control`.  *follower*:
+    sends to those who follow; None: nothing can be followed.
     """
 
     farm: Farm
     grant: Grant
     account: Account = field(factory=Account)
-    output_to: Callable[[Client, Hashable], SendWindow] = _no_output
+    follower: LogFollower | None = None
 
     def ask(self, question: Answer) -> Deferred[Answer]:
         return self.account.answered(question, self.answer)
@@ -137,7 +147,20 @@ class QuestionDesk:
         sending = sendings_of(self.farm).get(name)
         self._check(name, sending)
         assert sending is not None
-        return await sending.send(self.grant, reader, self.output_to(client, self.account))
+        if self.follower is None:
+            raise RefusedError("This string has nothing to follow.")
+        if isinstance(sending, Sending):
+            return await sending.send(self.grant, reader, self.follower.output_to(client, self.account))
+        sender = LogSender(
+            records=self.farm.records,
+            follower=self.follower,
+            directory=self.farm.stream_storage.streams,
+            query=await sending.query(self.grant, reader),
+            client=client,
+            holder=self.account,
+        )
+        await sender.run()
+        return {}
 
     def open_shell(self, question: Answer, terminal: ShellTerminal) -> Deferred[OpenShell]:
         return self.account.answered(question, lambda reader: self._opened(reader, terminal))
@@ -160,7 +183,7 @@ class QuestionDesk:
             raise RefusedError(f"{obstacle}  Nothing was changed.  Repeat the command when the database works.")
         return await question.answer(self.grant, reader)
 
-    def _check(self, name: str, permitted: Question | Sending | None) -> None:
+    def _check(self, name: str, permitted: Question | Sending | SendingLog | None) -> None:
         """
         Raise a `RefusedError` if the grant does not permit the question *name*; None: no extension answers it.
         """

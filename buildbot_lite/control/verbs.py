@@ -156,7 +156,7 @@ class _Exposing:
         return ExposedControl(self._questions(grant, revocable), revocable)
 
     def _questions(self, grant: Grant, revocable: Revocable) -> QuestionDesk:
-        return QuestionDesk(self._farm, grant, revocable.account, self._follower.output_to)
+        return QuestionDesk(self._farm, grant, revocable.account, self._follower)
 
 
 class _Designating:

@@ -1,5 +1,5 @@
 """
-``package fetch``.
+``package fetch`` and ``package log``.
 """
 
 import hashlib
@@ -124,3 +124,19 @@ class PackageFetchTests(CommandLineCase):
             self.master.answers = {**self.master.answers, "package-files": {"files": [file("a.deb")], **told}}
             fetched = self.fetch("--overwrite")
             self.assertEqual((fetched.code, fetched.out, fetched.err), (0, "./amd64/a.deb\n", said))
+
+
+class PackageLogTests(CommandLineCase):
+    def test_log(self) -> None:
+        """
+        Promise 9.8: logs are asked for by job and architecture, all of them or those of one step.
+        """
+        self.write("t.furl", FURL)
+        self.master.answers = {"package-log": {}}
+        for words, step, remarks, to_the_end in (
+            ((), None, False, False),
+            (("building", "--remarks", "--follow"), "building", True, True),
+        ):
+            self.assertEqual(self.command("package", "log", "7", "amd64", *words, "--furlfile", "t.furl").code, 0)
+            question = {"job": 7, "architecture": "amd64", "step": step, "remarks": remarks, "to_the_end": to_the_end}
+            self.assertEqual(self.master.questions[-1], {"follow": "package-log", **question})

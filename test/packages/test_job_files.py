@@ -31,7 +31,7 @@ class JobFilesTests(QuestionCase):
         """
         The contents of a file of the job, for the holder of *grant*.
         """
-        desk, client = QuestionDesk(self.farm, grant, Account(), self.follower.output_to), FakeFollower()
+        desk, client = QuestionDesk(self.farm, grant, Account(), self.follower), FakeFollower()
         ends: list[Any] = []
         question = {"follow": "package-file", "job": job, "architecture": architecture, "name": name}
         _ = desk.follow(question, client).addBoth(ends.append)
@@ -82,13 +82,55 @@ class JobFilesTests(QuestionCase):
         self.refused(RefusedError, partial(self.fetch, shell), "does not permit 'package-file'")
         self.refused(RefusedError, partial(self.listed, shell), "does not permit 'package-files'")
 
-    def test_nothing_else(self) -> None:
+    def log(self, grant: Grant, architecture: str = "amd64", **more: Any) -> bytes:
         """
-        A submit string follows nothing but the files of its jobs.
+        The logs of the job's build for *architecture*, for the holder of *grant*.
+        """
+        desk, client = QuestionDesk(self.farm, grant, Account(), self.follower), FakeFollower()
+        ends: list[Any] = []
+        question = {"follow": "package-log", "job": 1, "architecture": architecture, **more}
+        _ = desk.follow(question, client).addBoth(ends.append)
+        self.harness.settle()
+        (end,) = ends
+        if hasattr(end, "raiseException"):
+            end.raiseException()
+        return client.out
+
+    def test_logs(self) -> None:
+        """
+        Promise 9.8: with the string with which a job was submitted, the logs of its builds are read, also when they
+        have ended; an architecture that was not built is refused with the reason.
         """
         own = self.farm.grants.of(SUBMIT, "bookworm")
         assert own is not None
-        desk = QuestionDesk(self.farm, own, Account(), self.follower.output_to)
+        for to_the_end in (False, True):
+            logs = self.log(own, to_the_end=to_the_end)
+            self.assertIn(b"=== prepping\n", logs)
+            self.assertIn(b"--- SUCCESS", logs)
+        self.assertNotIn(b"===", self.log(own, step="building"))
+        self.refused(NotFoundError, partial(self.log, own, step="none"), "has no step 'none'")
+        self.refused(NotFoundError, partial(self.log, own, "arm64"), "is not for 'arm64', but for amd64, i386, all.")
+        self.refused(NotFoundError, partial(self.log, own, "all"), "has no build for all, which is skipped: ")
+
+    def test_logs_of_others(self) -> None:
+        """
+        Promise 9.8: another submitter's string reads no log of the job; one for the jobs of the target does, and one
+        to watch or control the farm; one for shells does not.
+        """
+        self.refused(NotFoundError, partial(self.log, self.grant(SUBMIT, "bookworm")), "There is no job 1")
+        for verb, of in ((JOBS_VERB, "bookworm"), (WATCH, "farm"), (CONTROL, "farm")):
+            self.assertIn(b"=== prepping\n", self.log(self.grant(verb, of)), verb)
+        self.refused(
+            RefusedError, partial(self.log, self.grant(SHELL_VERB, "bookworm")), "does not permit 'package-log'"
+        )
+
+    def test_nothing_else(self) -> None:
+        """
+        A submit string follows nothing but the files and logs of its jobs.
+        """
+        own = self.farm.grants.of(SUBMIT, "bookworm")
+        assert own is not None
+        desk = QuestionDesk(self.farm, own, Account(), self.follower)
         for what in ("log", "artifact", "farm", "idle", "none"):
             ends: list[Any] = []
             _ = desk.follow({"follow": what, "builder": "bookworm-amd64", "number": 1}, FakeFollower()).addErrback(

@@ -1,26 +1,26 @@
 """
-The files that the builds of a job made: packages, ``.buildinfo``, the list of installed packages.
+What the builds of a job left: files, such as packages, ``.buildinfo`` and the list of installed packages, and logs.
 
 The submitter of a job, and the holder of a string for the jobs of its target or for the farm, may see the job and have
-its files, which were built from the submitted source.  A string for shells does not permit that.
+both, which come from the submitted source.  A string for shells does not permit that.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from attrs import frozen
 from sqlalchemy import Connection
 
-from ...control.questions import Answer, Question, Sending
+from ...control.questions import Answer, Question, Sending, SendingLog
 from ...errors import NotFoundError
 from ...master.farm import Farm
 from ...master.grants.verbs import CONTROL, SUBMIT, WATCH
 from ...model.json_reader import JsonReader
 from ...model.suggestions import did_you_mean
 from ...status.build_documents import of_artifacts, the_artifact
-from ...status.log_output import send_file
+from ...status.log_output import LogQuery, send_file
 from ...status.send_window import SendWindow
 from ...storage.records import builds
 from ...storage.records.builds import Build
@@ -46,11 +46,14 @@ class JobFiles:
         """
         return (Question(name="package-files", answer=self._list, verbs=VERBS),)
 
-    def sendings(self) -> Sequence[Sending]:
+    def sendings(self) -> Sequence[Sending | SendingLog]:
         """
-        The contents.
+        The contents, and the logs.
         """
-        return (Sending(name="package-file", send=self._send, verbs=VERBS),)
+        return (
+            Sending(name="package-file", send=self._send, verbs=VERBS),
+            SendingLog(name="package-log", query=self._log, verbs=VERBS),
+        )
 
     async def _list(self, grant: Grant, question: JsonReader) -> Answer:
         job = await self.jobs.permitted_job(grant, question)
@@ -75,6 +78,31 @@ class JobFiles:
         stream = await self.farm.records.read(read)
         await send_file(os.path.join(self.farm.stream_storage.artifacts, stream.path), output)
         return {"length": stream.length, "sha256": stream.sha256}
+
+    async def _log(self, grant: Grant, question: JsonReader) -> LogQuery:
+        job = await self.jobs.permitted_job(grant, question)
+        architecture = question.text("architecture", limit=80)
+        found = await self.farm.records.read(partial(_builds, job=job))
+        if architecture not in found:
+            raise NotFoundError(_no_build(job, architecture, found))
+        return LogQuery(
+            build=found[architecture],
+            step=question.optional("step", partial(question.text, limit=80)),
+            remarks=question.flag("remarks", default=False),
+            to_the_end=question.flag("to_the_end", default=False),
+        )
+
+
+def _no_build(job: Job, architecture: str, found: Collection[str]) -> str:
+    """
+    Why there is no log of *job* for *architecture*, with the architectures that have one, *found*.
+    """
+    state = {each.architecture: each for each in job.arches}
+    if architecture not in state:
+        return f"{job.title} is not for {architecture!r:.100}, but for {', '.join(state)}."
+    arch, others = state[architecture], f"  There are logs for {', '.join(found)}." if found else ""
+    why = f": {arch.reason.rstrip('.')}" if arch.reason else ""
+    return f"{job.title} has no build for {architecture}, which is {arch.state.value}{why}.{others}"
 
 
 def _builds(connection: Connection, job: Job) -> Mapping[str, Build]:

@@ -5,7 +5,7 @@ shells in roots, and the verbs of FURLs for jobs.
 
 from collections.abc import Sequence
 
-from ...control.questions import Question, Sending
+from ...control.questions import Question, Sending, SendingLog
 from ...master.farm import Farm
 from ...master.grants.verbs import Expose, Verb
 from ...model.json_reader import JsonReader
@@ -60,9 +60,9 @@ class PackageJobs:
         about_roots = Question(name="package-root", answer=self._shells.about, verbs=self.shell_verbs)
         return (*self._questions.questions(), *self._files.questions(), about_roots)
 
-    def sendings(self) -> Sequence[Sending]:
+    def sendings(self) -> Sequence[Sending | SendingLog]:
         """
-        The files of jobs.
+        The files and logs of jobs.
         """
         return self._files.sendings()
 

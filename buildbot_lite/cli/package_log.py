@@ -1,0 +1,39 @@
+"""
+The logs of the builds of a job.
+"""
+
+import click
+
+from .connection import MasterLink
+from .farm_command import FarmClient
+from .package_jobs import JobCommand
+from .package_words import JobNumber
+
+
+@click.command("log", cls=JobCommand, short_help="Print the logs of a job.")
+@click.argument("job", type=JobNumber(1, 1 << 53))
+@click.argument("arch")
+@click.argument("step", required=False)
+@click.option("-f", "--follow", is_flag=True, help="Continue until the build, or the step, has ended.")
+@click.option("--remarks", is_flag=True, help="Also print remarks, on standard error.")
+def log(farm: FarmClient, job: int, arch: str, step: str | None, follow: bool, remarks: bool) -> None:
+    """
+    Print the logs of the latest build of JOB for ARCH.
+
+    With a STEP, such as prepping or building, print exactly the bytes of its log; without, the logs of all steps, under
+    headings.  A target's string permits it for the jobs that were submitted with it.
+    """
+    question = {
+        "follow": "package-log",
+        "job": job,
+        "architecture": arch,
+        "step": step,
+        "remarks": remarks,
+        "to_the_end": follow,
+    }
+
+    async def work(link: MasterLink) -> None:
+        again = farm.command("package log", job, arch, *([] if step is None else [step]), "--follow")
+        await link.follow_to_end(question, f"The build continues.  To follow it again: {again}")
+
+    farm.call(work)
