@@ -75,7 +75,9 @@ async def builder(request: ApiRequest) -> Document:
     name = request.given["builder"]
     entries = await _all_builders(request)
     found = [each for each in entries if each["builder"] == name]
-    (document,) = await _with_builds(request, found or [{"builder": name}])
+    # Where the configuration is known, this one is not in it.
+    is_known = any(each["configured"] for each in entries)
+    (document,) = await _with_builds(request, found or [{"builder": name, "configured": False if is_known else None}])
     if not found and document["last"] is None:
         raise build_documents.no_builder(name, [each["builder"] for each in entries])
     return document
@@ -87,9 +89,9 @@ async def _all_builders(request: ApiRequest) -> Sequence[LiveDocument]:
     """
     known = (await request.view.told(request.asked, "www")).get("builders")
     if known is not None:
-        return list(known)
+        return [{"configured": True, **each} for each in known]
     names = await request.view.records.read(lambda connection: cells.builders(connection, MOST_BUILDERS))
-    return [{"builder": name} for name in names]
+    return [{"builder": name, "configured": None} for name in names]
 
 
 async def _with_builds(request: ApiRequest, shown: Sequence[LiveDocument]) -> list[Document]:
@@ -105,6 +107,7 @@ async def _with_builds(request: ApiRequest, shown: Sequence[LiveDocument]) -> li
     return [
         {
             "builder": each["builder"],
+            "configured": each["configured"],
             "description": each.get("description") or "",
             "tags": list(each.get("tags", ())),
             "slaves": each.get("slaves"),
@@ -220,8 +223,7 @@ async def about(request: ApiRequest) -> Document:
     """
     ``/about``.
     """
-    document = asdict(await about_farm(request.view, request.asked))
-    return {"master": document.pop("of_master"), **document}
+    return asdict(await about_farm(request.view, request.asked))
 
 
 ENDPOINTS = (

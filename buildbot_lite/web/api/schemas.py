@@ -220,6 +220,7 @@ COMPONENTS: Mapping[str, Schema] = {
     "Farm": with_optional(_FARM, kept=_REACH, unsent=list_of(_UNSENT)),
     "Builder": record(
         builder=TEXT,
+        configured={**or_null(FLAG), "description": "whether master.cfg has it; null: not known"},
         description=TEXT,
         tags=list_of(TEXT),
         slaves={**or_null(list_of(TEXT)), "description": "null: too many to name, or not known"},

@@ -68,14 +68,14 @@ def used_package(name: str) -> UsedPackage | None:
 @frozen
 class AboutFarm:
     """
-    What serves the pages of a farm.  *version*, *python*: of this process.  *of_master*: the version of the master, if
-    it is known.
+    What serves the pages of a farm.  *version*, *python*: of this process.  *master*: the version of the master, if it
+    is known.
     """
 
     url: str | None
     private: bool
     version: str
-    of_master: str | None
+    master: str | None
     python: str
     reach: Reach
     packages: Sequence[UsedPackage]
@@ -94,7 +94,7 @@ async def about_farm(view: FarmView, asked: PageRequest) -> AboutFarm:
         url=www.get("url"),
         private=is_private(www),
         version=__version__,
-        of_master=status.get("version"),
+        master=status.get("version"),
         python=f"{platform.python_implementation()} {platform.python_version()}",
         reach=reach,
         packages=[found for name in PACKAGES if (found := used_package(name)) is not None],

@@ -78,6 +78,23 @@ class EndpointTests(ApiCase):
             self.assertEqual(self.call(f"/builders/{segment(each['builder'])}"), each)
         self.assertIn("There is no builder", self.call("/builders/nothing", 404)["detail"])
 
+    def test_gone_builder(self) -> None:
+        """
+        Promise 10.5: a builder that master.cfg has no longer says so, as its page does; while the configuration is not
+        known, nobody says.
+        """
+        answers = LiveAnswers(SEEDING)
+        gone, *others = answers.builders()
+        www = answers.to("www")
+        self.master.answers["www"] = {**(www or {}), "builders": others}
+        self.assertIs(self.call(f"/builders/{segment(gone['builder'])}")["configured"], False)
+        self.assertIs(self.call(f"/builders/{segment(others[0]['builder'])}")["configured"], True)
+        self.assertNotIn(gone["builder"], [each["builder"] for each in self.all_pages("/builders?limit=3", "builders")])
+        self.master.away = True
+        self.live.know("www", {"private": False})
+        self.clock.advance(10)
+        self.assertIsNone(self.call(f"/builders/{segment(gone['builder'])}")["configured"])
+
     def test_builds(self) -> None:
         """
         All builds, in pages, and filtered.

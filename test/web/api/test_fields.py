@@ -110,6 +110,43 @@ Fields of each template, and of the rows without one, that are in none of its do
 reason together.
 """
 
+_FRAME = frozenset(["farm_title", "has_packages", "holder", "now", "path", "root", "static", "status"])
+"""Names of each page: its place, the time, who looks, and what the links above it need (`Farm`)."""
+_PAGING = frozenset(
+    ["after", "before", "filter", "following", "loop", "more", "newer", "older", "page", "query", "states", "text"]
+)
+"""Names of where a list begins and ends, and of its filter."""
+NAMES: Mapping[str, Mapping[str, str]] = {
+    "api.html": {"base endpoints example": "the API's own description (openapi.json)"},
+    "build.html": {"artifacts build details live": _GROUPS},
+    "builder.html": {"is_gone": "`configured` of a builder", "plot plot_bars": _BARS},
+    "changes.html": {"builders console_rows": _GROUPS},
+    "enter.html": {"code private": _PERSON},
+    "farm.html": {
+        "build_links": _MACROS,
+        "failing names rows": _GROUPS,
+        "is_known": "whether the master ever answered: where the API refuses",
+    },
+    "grants.html": {"everything total": _GROUPS},
+    "log.html": {
+        "base build_id of_build of_logs": "addresses",
+        "beyond counted empty find longest near search shown": _LINES,
+        "names": "`logs` of a step",
+    },
+    "log_lines.html": {"base": "addresses", "groups layout moved near shown": _LINES},
+    "package.html": {"opened": _GROUPS},
+    "packages.html": {"counts": "`jobs` of targets"},
+    "parts.html": {"build_rows": _MACROS},
+    "queue.html": {"is_known": "whether the master ever answered: where the API refuses", "sources": _GROUPS},
+    "repository.html": {"pushed": "whether there is `use`, or will be", "versions": _GROUPS},
+    "repository_files.html": {"files inside target": _SIZES},
+    "sentence.html": {"back sentence title": "`detail` of a refusal"},
+    "slave.html": {"build_links": _MACROS, "is_configured": "`state` of a slave"},
+    "slaves.html": {"slave_rows": _MACROS, "total": _COUNTS},
+    "waterfall.html": {"blocks choices column cut height hours shown tag ticks width": _BARS},
+}
+"""What templates are given beside documents and their fields, and why the API has no such field."""
+
 
 def fields_of(schema: Any) -> set[str]:
     """
@@ -134,6 +171,17 @@ def shown_by(template: str) -> set[str]:
     """
     tree = Environment(autoescape=True).parse((WEB / "templates" / template).read_text())
     return {node.attr for node in tree.find_all(nodes.Getattr)}
+
+
+def given_to(template: str) -> set[str]:
+    """
+    The names that *template* is given.
+    """
+    tree = Environment(autoescape=True).parse((WEB / "templates" / template).read_text())
+    names = list(tree.find_all(nodes.Name))
+    own = {name.name for name in names if name.ctx != "load"}
+    own |= {each.target for each in tree.find_all(nodes.Import)} | {each.name for each in tree.find_all(nodes.Macro)}
+    return {name.name for name in names} - own
 
 
 def read_by_rows() -> Iterator[str]:
@@ -181,6 +229,15 @@ class FieldsTests(SynchronousTestCase):
         for template in templates:
             own = shown_by(template) - known_of(DOCUMENTS[template]) - METHODS
             self.assertEqual(sorted(own), sorted(allowed_in(template)), template)
+
+    def test_names(self) -> None:
+        """
+        Promise 10.5: so is each value that a template is given by itself.
+        """
+        for template, components in DOCUMENTS.items():
+            own = given_to(template) - known_of(components) - _FRAME - _PAGING - METHODS - allowed_in(template)
+            listed = {name for names in NAMES.get(template, ()) for name in names.split()}
+            self.assertEqual(sorted(own), sorted(listed), template)
 
     def test_rows(self) -> None:
         """
