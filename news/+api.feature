@@ -1,1 +1,1 @@
-**For programs:** a JSON API for everything that the pages show (``/api/v1/``, with an OpenAPI document), a stream of the farm's events that is resumed without a gap, and metrics for Prometheus (``/metrics``, ``/healthz``, ``/readyz``).
+**For programs:** a JSON API for everything that the pages show, the search in logs and the packages of repositories included (``/api/v1/``, with an OpenAPI document), a stream of the farm's events that is resumed without a gap, and metrics for Prometheus (``/metrics``, ``/healthz``, ``/readyz``).

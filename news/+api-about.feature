@@ -1,1 +1,0 @@
-`/api/v1/about` has the versions, the licences and the dates of the page about the farm.

@@ -1,1 +1,0 @@
-`/api/v1/packages/targets/TARGET` has the commands to use a repository, and `…/packages` the packages in it, in pages.

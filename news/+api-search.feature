@@ -1,1 +1,0 @@
-Logs can be searched over the API: `…/logs/STEP/LOG/search?text=TEXT`.

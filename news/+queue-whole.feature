@@ -1,1 +1,0 @@
-`/api/v1/queue` lists all waiting requests, not only the 1,000 that build first, in the order of their numbers, and takes `builder`. `position` and `expected_start` of those behind the 1,000 are null.
