@@ -85,7 +85,7 @@ class Repeated:
 
     def short(self) -> str:
         """
-        For a narrow terminal, unless the text itself is short.
+        The form for a narrow terminal, unless the text itself is short.
         """
         return self.text if len(self.text) <= _SHORT_TEXT else "as above"
 
@@ -146,7 +146,7 @@ def time_to_come(seconds: float | None) -> str:
 
 def duration(start: float | None, end: float | None) -> str:
     """
-    From *start* to *end*, or to now.
+    The time from *start* to *end*, or to now, in words; "" before the start.
     """
     if start is None:
         return ""

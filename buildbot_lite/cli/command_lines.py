@@ -21,7 +21,7 @@ def command_line(directory: str | None, furlfile: str, name: str, *arguments: ob
 
 def command_here(name: str, *arguments: object) -> str:
     """
-    The same for the master that the running command asks; without DIR or --furlfile where none runs.
+    A command line for the master that the running command asks; without DIR or --furlfile where none runs.
     """
     context = click.get_current_context(silent=True)
     farm = context.params.get("farm") if context is not None else None

@@ -129,7 +129,7 @@ def _version(job: Document) -> str:
 
 def _shortened(text: Text, most: int) -> Text:
     """
-    At most *most* characters of it: one long name must not move the columns of all others out of sight.
+    At most *most* characters of *text*: one long name must not move the columns of all others out of sight.
     """
     return text if len(text) <= most else plain(f"{text.plain[: most - 1]}…")
 

@@ -58,7 +58,7 @@ class LastingLink(Protocol):
 
     async def follow(self, question: Document, take: TakeChunk) -> Document:
         """
-        As `ask`; *take* gets the chunks that come before the answer.
+        Send *question*; *take* gets the chunks that come before the answer, which is returned.
         """
 
     async def stop(self) -> None:

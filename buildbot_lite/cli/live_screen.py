@@ -182,7 +182,7 @@ class KeyReader:
 
     def logPrefix(self) -> str:  # noqa: N802 - Twisted's
         """
-        For the reactor's log.
+        The name in the reactor's log.
         """
         return "keys"
 

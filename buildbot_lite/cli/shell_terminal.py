@@ -194,7 +194,7 @@ class LocalTerminal:
 
     def logPrefix(self) -> str:  # noqa: N802 - Twisted's
         """
-        For Twisted's log.
+        The name in the reactor's log.
         """
         return "standard input"
 

@@ -132,7 +132,7 @@ class _Program:
 
     def with_environment(self, **more: str) -> Self:
         """
-        The same, with more variables.
+        A copy of this object whose commands get more environment variables.
         """
         return type(self)(self.name, self.top, {**self.environment, **more})
 

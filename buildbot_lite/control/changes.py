@@ -91,7 +91,7 @@ class Binding:
     @property
     def document(self) -> dict[str, Any]:
         """
-        As JSON holds it.
+        The value as a JSON object.
         """
         allowed = self.allowed
         return {

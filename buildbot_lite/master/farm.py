@@ -188,7 +188,7 @@ class Farm:
 
     def _compose_change_sources(self) -> None:
         """
-        From the repositories to recorded changes.
+        Make the objects on the way from the repositories to recorded changes.
         """
         self.code_time = CodeTime(self.clock)
         self.changes = ChangeRecorder(records=self.records, generations=self.generations, wall=self.wall)
@@ -311,7 +311,7 @@ class Farm:
 
     def _compose_builds(self) -> None:
         """
-        From the queue to the end of a build.
+        Make the objects on the way from the queue to the end of a build.
         """
         self.reserve = DiskReserve(
             self.clock,

@@ -37,13 +37,13 @@ class HttpRequest:
 
     def to_document(self) -> dict[str, Any]:
         """
-        As JSON.
+        The value as a JSON object.
         """
         return asdict(self)
 
     def filled(self, fill: Callable[[str], str]) -> "HttpRequest":
         """
-        With *fill* applied to each text.
+        A copy with *fill* applied to each text.
         """
         return HttpRequest(**{name: _filled(value, fill) for name, value in self.to_document().items()})
 
@@ -61,13 +61,13 @@ class HttpAnswer:
 
     def to_document(self) -> dict[str, Any]:
         """
-        As JSON.
+        The value as a JSON object.
         """
         return asdict(self)
 
     def filled(self, fill: Callable[[str], str]) -> "HttpAnswer":
         """
-        With *fill* applied to each text.
+        A copy with *fill* applied to each text.
         """
         return HttpAnswer(**{name: _filled(value, fill) for name, value in self.to_document().items()})
 

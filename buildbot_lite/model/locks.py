@@ -45,7 +45,7 @@ class LockUse:
 
     def to_document(self) -> dict[str, Any]:
         """
-        As JSON, for the journal and for the row of a build.
+        The value as JSON, for the journal and for the row of a build.
         """
         return {
             "lock": self.lock.name,

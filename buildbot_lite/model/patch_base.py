@@ -30,7 +30,7 @@ class PatchBase:
 
     def to_bytes(self) -> bytes:
         """
-        As JSON.
+        The value as JSON.
         """
         return encode({"revision": self.revision, "branch": self.branch})
 

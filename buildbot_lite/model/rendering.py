@@ -91,7 +91,7 @@ class View:
 
     def getBuild(self) -> "View":  # noqa: N802 - Buildbot's name
         """
-        The same: what a renderer may ask of a build.
+        This object, which has what a renderer may ask of a build.
         """
         return self
 

@@ -145,7 +145,7 @@ def back_off(seconds: float, attempt: int) -> WaitReason:
 
 def after_another(what: str, state: str) -> WaitReason:
     """
-    It is built after *what*, which is in a *state*: "job 12: hello 2.10-3", "building".
+    The request is built after *what*, which is in a *state*: "job 12: hello 2.10-3", "building".
     """
     return WaitReason(WaitKind.AFTER, f"it is built after {what}, which is in the state {state}")
 

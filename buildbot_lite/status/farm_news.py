@@ -73,7 +73,7 @@ class News:
 
     def document(self) -> dict[str, Any]:
         """
-        For the client.
+        The news as a JSON object, for the client.
         """
         return {
             "streams": None if self.streams is None else sorted(self.streams),

@@ -135,7 +135,7 @@ class PageRequest:
     @property
     def occupant(self) -> Occupant:
         """
-        For whom its connection counts.
+        The occupant for whom the connection of this request counts.
         """
         if self.holder is not None and self.holder.grant is not None:
             return Occupant.holding(self.holder.grant)

@@ -66,7 +66,7 @@ class SiteRoot(WebPage):
 
 class _Refusal(WebPage):
     """
-    No page, because of the *sentence*.
+    The answer in place of a page: a refusal, with the *sentence*.
     """
 
     isLeaf = True

@@ -120,7 +120,7 @@ class AnsweringSubmission(Protocol):
 
     def submit_file(self, watcher: Watcher, options: Document | None = None) -> Deferred[StdinFeed | None]:
         """
-        The same for an input that is no patch.  *options*: for the scheduler that examines it.
+        Submit an input that is no patch.  *options*: for the scheduler that examines it.
         """
 
 

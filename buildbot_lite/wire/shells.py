@@ -41,7 +41,7 @@ class ShellTerminal(Protocol):
 
     def errors(self, data: bytes) -> Deferred[None]:
         """
-        The same for standard error.
+        Show *data*, as many bytes of standard error at most; fires when that is done.
         """
 
     def ended(self, exit_code: int, reason: str) -> Deferred[None]:

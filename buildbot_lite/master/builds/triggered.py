@@ -86,7 +86,7 @@ class Child:
 
     def to_document(self) -> dict[str, Any]:
         """
-        As JSON, for the journal.
+        The value as a JSON object, for the journal.
         """
         return {
             "request": self.request,

@@ -43,7 +43,8 @@ class Hold:
 
     def hold_builders(self, builders: Mapping[str, str]) -> None:
         """
-        From now on start no build of *builders*, each with a sentence that says why; and builds of all others.
+        Start no build of *builders* from now on, each with a sentence that says why.  Builders that are not among them
+        are free again.
         """
         self._builders = dict(builders)
         self._wakeup.set()

@@ -38,7 +38,7 @@ class KeptRoot:
 
     def document(self) -> dict[str, Any]:
         """
-        For people.
+        The kept root as a JSON object, for lists that people read.
         """
         return {
             "job": self.job.id,

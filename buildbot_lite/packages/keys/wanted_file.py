@@ -47,7 +47,7 @@ class WantedFile:
     @property
     def document(self) -> dict[str, Any]:
         """
-        As JSON, for the signer.
+        The file as a JSON object, for the signer.
         """
         return {
             "id": self.id,

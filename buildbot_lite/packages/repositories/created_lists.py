@@ -123,7 +123,7 @@ class _Cuts:
 
     def taken(self) -> Sequence[tuple[int, str]]:
         """
-        Those found since the last call, each with the *pkgid* of the package that begins there.
+        The places found since the last call, each with the *pkgid* of the package that begins there.
         """
         found, self._found = self._found, []
         return found

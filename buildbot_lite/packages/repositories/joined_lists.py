@@ -95,7 +95,7 @@ class JoinedLists:
 
     def to_json(self) -> bytes:
         """
-        For `read_lists`.
+        The value as JSON, as `read_lists` reads it.
         """
         value = {
             "frames": [[each.head.decode(), each.tail.decode()] for each in self.frames],

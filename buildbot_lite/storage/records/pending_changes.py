@@ -77,6 +77,6 @@ def schedulers(connection: Connection) -> list[str]:
 
 def drop_all(connection: Connection, scheduler: str) -> int:
     """
-    No change waits for *scheduler* any more; the number of those that did.
+    Remove the changes that wait for *scheduler*; return their number.
     """
     return _DROP_ALL.changed(connection, scheduler=scheduler)

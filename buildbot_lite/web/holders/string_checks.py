@@ -85,7 +85,8 @@ class StringChecks:
 
     async def again(self, furl: Furl, is_wanted: Callable[[], bool]) -> Document | None:
         """
-        The same for a string that was good before; None if it *is_wanted* no more when its turn comes.
+        Check again a string that was good before; None if the answer is not wanted any more (*is_wanted*) when its turn
+        comes.
         """
 
         async def ask() -> Document | None:

@@ -45,7 +45,7 @@ class ShownField:
     @property
     def chosen(self) -> Sequence[str]:
         """
-        Those of its choices that are chosen, in their order.
+        The choices that are chosen, in their order.
         """
         return _shown_choices(self.field, self.value)
 

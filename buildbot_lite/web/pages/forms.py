@@ -54,7 +54,7 @@ def form_of(asked: PageRequest) -> Mapping[str, str]:
 
 async def large_form_of(view: FarmView, asked: PageRequest) -> Mapping[str, str]:
     """
-    The same of a form that may be large: what has a million of percent signs takes a second.
+    The fields of a form that may be large: what has a million of percent signs takes a second.
     """
     body = _body(asked)
     fields: Mapping[str, str] = await view.logs.in_thread(lambda: _fields(body))

@@ -77,7 +77,7 @@ def laid_out(extents: Iterable[Extent[T]]) -> tuple[list[Lane[T]], list[Crowd]]:
 
 def _groups(extents: Iterable[Extent[T]]) -> list[list[Extent[T]]]:
     """
-    Those that overlap, directly or through others, together.
+    Groups of the extents that overlap, directly or through others.
     """
     groups: list[list[Extent[T]]] = []
     bottom: int | None = None

@@ -78,7 +78,7 @@ class TimedScheduler:
         cls, config: ClockScheduler, memory: Memory, troubles: Troubles, *, now: float, zone: tzinfo
     ) -> "TimedScheduler":
         """
-        With what the records hold.
+        The scheduler with the state that the records hold.
         """
         state = memory.state or {}
         return cls(
@@ -197,7 +197,7 @@ class TimedTriggerable:
         cls, config: NightlyTriggerable, memory: Memory, troubles: Troubles, *, now: float, zone: tzinfo
     ) -> "TimedTriggerable":
         """
-        With what the records hold.
+        The scheduler with the state that the records hold.
         """
         state = memory.state or {}
         times = times_of(config, memory, now, zone)

@@ -85,7 +85,7 @@ class FiringTimes:
 
     def fire(self, now: float) -> float:
         """
-        It fires *now*; returns by how many seconds that is too late.
+        Note that the scheduler fires *now*; return by how many seconds that is too late.
         """
         late = now - self.due()
         self.last = max(now, self.last or 0.0)
