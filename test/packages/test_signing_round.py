@@ -462,6 +462,29 @@ class RpmRoundTests(RoundCase):
         self.assertEqual(self.sign().jobs, [first])
         self.assertEqual(self.push(), [first])
 
+    def test_queued_again(self) -> None:
+        """
+        Promise 9.7: a job that was signed, killed, and queued again without being built again needs no other signature;
+        who signs it is told so, and it says how it is published.
+        """
+        number = self.job()
+        self.sign()
+        signed = self.reason(number)
+        self.assertIn("to publish it: buildbot-lite package push", signed)
+        for state in (JobState.KILLED, JobState.BUILDING, JobState.REPOWAIT, JobState.NEEDSIGN):
+            self.go(number, state)
+        self.assertEqual(self.reason(number), "")
+        summary = self.sign()
+        self.assertEqual((summary.jobs, summary.fetched, self.reason(number)), ([number], 0, signed))
+        self.assertEqual(self.push(), [number])
+
+    def reason(self, number: int) -> str:
+        """
+        What the job with that *number* waits for.
+        """
+        found = self.harness.done(self.farm.read(partial(job_records.get, id=number)))
+        return cast("Job", found).reason
+
     def test_finished_after(self) -> None:
         """
         Promise 9.7: a snapshot with a job that was finished without being published is not published, neither by a push

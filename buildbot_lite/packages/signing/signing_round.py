@@ -15,7 +15,7 @@ the digest of the signed bytes, and an unfinished snapshot is made again.  The t
 snapshot checks that no job has changed meanwhile.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from attrs import frozen
@@ -91,6 +91,7 @@ class SigningRound:
         results = {id: await self._farm.results_of(job) for id, job in jobs.items()}
         digests = {id: digest_of(each) for id, each in results.items()}
         if signed is not None and signed.jobs == digests and await self._is_signed(signed.snapshot):
+            await self._farm.write(partial(self._say_signed, jobs=signed.jobs))
             return ()
         if signed is not None and await self._becomes_public(signed):
             raise RefusedError("What was pushed becomes public just now.  Run package sign again in a minute.")
@@ -150,14 +151,19 @@ class SigningRound:
         signed = SignedSnapshot(prepared.snapshot, prepared.jobs, push)
 
         def record(connection: Connection) -> None:
-            for number in prepared.jobs:
-                job = self._jobs.in_needsign(connection, number)
-                job_records.remark(connection, job, f"signed; to publish it: buildbot-lite package push {number}")
+            self._say_signed(connection, prepared.jobs)
             signed.keep(connection, self._target, self._farm.wall())
 
         await self._farm.write(record)
         self._prepared = None
         return signed
+
+    def _say_signed(self, connection: Connection, jobs: Iterable[int]) -> None:
+        for number in jobs:
+            job = self._jobs.in_needsign(connection, number)
+            # Also of a job that was signed, killed and queued again since.
+            if job.reason != (reason := f"signed; to publish it: buildbot-lite package push {number}"):
+                job_records.remark(connection, job, reason)
 
     def _push(self, connection: Connection, jobs: Sequence[int] | None) -> Sequence[int]:
         signed = SignedSnapshot.of(connection, self._target)
