@@ -7,8 +7,9 @@ import re
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import text
+from sqlalchemy import text, update
 
+from buildbot_lite.storage import schema
 from buildbot_lite.web.pages import packages as pages_packages
 from test.seeded.opened import in_memory
 from test.seeded.seeding import Seeding
@@ -47,6 +48,24 @@ class PackagePagesTests(PagesCase):
         for part in ("Architectures", "History of", "States"):
             self.assertIn(part, page.text)
         self.assertEqual(self.get("/packages/999999").status, 404)
+
+    def test_running(self) -> None:
+        """
+        Promise 9.10: how long an architecture has been building grows on the page, which is not made anew for that.
+        """
+        ages = re.compile(r'<td class="number"><span data-age="')
+        self.assertFalse(ages.search(self.get("/packages/30").text))
+        unfinished = update(schema.builds).values(finished=None, result=None)
+        self.successResultOf(self.made_up.write(lambda connection: connection.execute(unfinished)))
+        self.clock.advance(10)
+        self.assertTrue(ages.search(self.get("/packages/30").text))
+
+    def test_section(self) -> None:
+        """
+        A page below one of those that all pages name is marked as a part of it.
+        """
+        self.assertIn('<a href="../packages" aria-current="true">Packages</a>', self.get("/packages/1").text)
+        self.assertIn('<a href="./packages" aria-current="page">Packages</a>', self.get("/packages").text)
 
     def test_repository(self) -> None:
         """
