@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
+from buildbot_lite.model.display import clock_time
 from buildbot_lite.model.wait_reasons import absent, back_off, busy, draining, lock, low_space, paused
 
 from . import holder_answers, targets
@@ -16,13 +17,13 @@ from .values import HOSTILE, HOSTILE_TAG, TAGS
 
 Document = dict[str, Any]
 
-SINCE = "since 2026-11-30 12:00:01 +0100"
+_LOST = "since {lost}"
 _STATES: Sequence[tuple[str, Document]] = (
     ("here", {}),
     ("here", {}),
     (
         "reconnecting",
-        {"connected": False, "obstacle": absent("{slave}", SINCE).sentence, "grace_left": 1790.0},
+        {"connected": False, "obstacle": absent("{slave}", _LOST).sentence, "grace_left": 1790.0},
     ),
     ("paused", {"paused": 1_795_990_000.0, "obstacle": paused("{slave}").sentence}),
     ("draining", {"draining": True, "obstacle": draining("{slave}").sentence}),
@@ -40,7 +41,7 @@ _WAITS = (
     busy("poplar", ["nightly/60"]),
     paused("birch"),
     lock("database", ["release/60"], held=True),
-    absent("elm.example.org", SINCE),
+    absent("elm.example.org", _LOST),
     back_off(40, 1),
 )
 
@@ -128,7 +129,7 @@ class LiveAnswers:
         waiting = []
         for each in range(seeding.waiting):
             reason = _WAITS[each % len(_WAITS)]
-            kind, sentence = reason.kind.value, reason.sentence
+            kind, sentence = reason.kind.value, reason.sentence.format(lost=self._lost)
             if seeding.hostile and each % 2:
                 sentence = HOSTILE[each]
             waiting.append(
@@ -145,6 +146,13 @@ class LiveAnswers:
                 }
             )
         return waiting
+
+    @property
+    def _lost(self) -> str:
+        """
+        When the link to a slave was lost, for sentences.
+        """
+        return clock_time(self.seeding.now - 7200.0)
 
     def slaves(self) -> list[Document]:
         """
@@ -179,7 +187,7 @@ class LiveAnswers:
         }
         document.update(fields)
         if document["obstacle"] is not None:
-            document["obstacle"] = document["obstacle"].format(slave=name)
+            document["obstacle"] = document["obstacle"].format(slave=name, lost=self._lost)
         if state == "refused":
             reason = HOSTILE[1] if seeding.hostile else f"{name}'s string belongs to another machine"
             document["refused"] = {"at": seeding.now - 900, "reason": reason, "asks_again_by": seeding.now + 900}
