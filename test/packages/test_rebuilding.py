@@ -177,7 +177,10 @@ class RebuildingTests(QuestionCase):
             self.harness.settle()
             (compared,) = self.ask("compare", job=2, rebuild=rebuilt)["arches"]
             self.assertEqual(compared["verdict"], verdict, compared)
-        sentence = "bot1 runs programs of aarch64, arm64, and the first build had a root of i386."
+        sentence = (
+            "bot1 runs programs of aarch64, arm64, and the first build had a root of i386: if another slave runs that, "
+            "pause bot1 (buildbot-lite pause bot1) and rebuild once more."
+        )
         self.assertIn(sentence, compared["reason"])
         build = self.harness.read(partial(builds.by_number, builder="bookworm-all", number=2))
         self.assertEqual(build.properties["root_architecture"][0], "i386")

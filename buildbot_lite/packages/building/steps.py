@@ -106,7 +106,8 @@ class PackageStep(BuildStep):
             chosen = next((each for each in runs if each in (before or possible)), None)
             if chosen is None:
                 needs = (
-                    f"the first build had a root of {before[0]}"
+                    f"the first build had a root of {before[0]}: if another slave runs that, pause "
+                    f"{self.slave_name} (buildbot-lite pause {self.slave_name}) and rebuild once more"
                     if before
                     else (f"the package needs a root of {' or '.join(possible)}")
                 )
