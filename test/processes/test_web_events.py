@@ -155,6 +155,7 @@ class WebEventsTests(WebCase):
             *("/farm", "/builders", "/builders/hello", "/builds", "/queue", "/slaves", "/slaves/bot1", "/schedulers"),
             *("/requests", "/requests/3", "/changes", "/reporters", "/packages/targets", "/packages/jobs", build),
             *(f"{build}/properties", f"{build}/logs", f"{build}/logs/0/stdio/lines", f"{build}/artifacts"),
+            *(f"{build}/details", f"{build}/logs/0/stdio/search?text=a", "/queue?builder=hello", "/kept", "/about"),
         ):
             status, text = self.get(f"/api/v1{address}")
             answer = Received(status, {"content-type": "application/json"}, text.encode())
