@@ -158,7 +158,8 @@ def push(farm: FarmClient, jobs: tuple[int, ...], everything: bool, target: str)
         return
     tell(f"to be published: {_named(pushed)}")
     shown = _command(farm, "package show", pushed[0] if len(pushed) == 1 else "JOB")
-    note(f"# when they are public, or what they wait for, tells: {shown}")
+    with_which = "" if farm.directory is not None else " with a string for these jobs (that for pushing shows none)"
+    note(f"# when they are public, or what they wait for, tells{with_which}: {shown}")
 
 
 class _Display:

@@ -194,7 +194,7 @@ class PackageSigningTests(CommandLineCase):
         self.answers["push"] = {"target": "f4", "jobs": [3, 4]}
         said = self.command("package", "push", "3", *STRING)
         self.assertEqual((said.code, said.out), (0, "to be published: job 3, job 4\n"))
-        self.assertIn("tells: buildbot-lite package show JOB --furlfile FILE\n", said.err)
+        self.assertIn("(that for pushing shows none): buildbot-lite package show JOB --furlfile FILE\n", said.err)
         self.assertEqual(self.master.questions[-1], {"ask": "push", "jobs": ["3"]})
         self.answers["push"] = {"target": "f4", "jobs": []}
         said = self.command("package", "push", "--all", *STRING)
