@@ -1,7 +1,8 @@
 """
 Clients that ask for much and read nothing, as a process of their own: they stand for other machines.
 
-    unread.py KIND ADDRESS COUNT PATHS      COUNT connections of KIND; PATHS: a JSON object of names
+    unread.py KIND ADDRESS COUNT PATHS      COUNT connections of KIND, or of all kinds in turn: AT_ONCE; PATHS: a JSON
+                                            object of names, and the "cookie" of somebody who may force builds
 
 It prints a line when each has something to read or was cut, or after `PATIENCE`, and stays until it is killed.
 """
@@ -27,6 +28,9 @@ SILENT = 20
 WINDOW = 2048
 """Bytes of a client's buffer: the system keeps little of what is not read."""
 SETTLED = 2.0
+LARGE = {"large_hooks": 4 << 20, "large_forms": 2_400_000}
+"""Bytes of the body of one of these."""
+AT_ONCE = "at_once"
 
 
 def unread_peaks(farm, paths, count=COUNT):
@@ -35,7 +39,7 @@ def unread_peaks(farm, paths, count=COUNT):
     what stays 8 s after they have gone.
     """
     figures = {}
-    for kind in KINDS:
+    for kind in (*KINDS, AT_ONCE):
         proc.forget_peak(farm.web.pid)
         with _clients(kind, farm.address, count, paths) as process:
             process.stdout.readline()
@@ -62,6 +66,10 @@ def _get(path, *headers):
     return "".join(f"{line}\r\n" for line in (f"GET /{path} HTTP/1.1", "Host: localhost", *headers, "")).encode()
 
 
+def _post(path, size, *headers):
+    return _get(path, f"Content-Length: {size}", *headers).replace(b"GET", b"POST", 1)
+
+
 GZIP = "Accept-Encoding: gzip"
 KINDS = {
     "one_large": lambda n, paths: _get("api/v1/farm"),
@@ -83,16 +91,22 @@ KINDS = {
     "hooks": lambda n, paths: (
         _get("change_hook/github", "Content-Length: 4000000").replace(b"GET", b"POST") + b"b" * 200_000
     ),
+    "large_hooks": lambda n, paths: _post("change_hook/github", LARGE["large_hooks"]),
+    "large_forms": lambda n, paths: _post(
+        f"builders/{paths['builders'][0]}/force", LARGE["large_forms"], f"Cookie: {paths['cookie']}"
+    ),
     "idle": lambda n, paths: b"",
 }
 """What each client sends, by kind: its number and the paths of the farm are known."""
-GET_NOTHING = {"heads", "bodies", "hooks", "idle"}
+GET_NOTHING = {"heads", "bodies", "hooks", "idle", AT_ONCE}
 
 
 def main(kind, address, count, paths):
     resource.setrlimit(resource.RLIMIT_NOFILE, (8192, 8192))
     where, paths = urlsplit(address), json.loads(paths)
-    found, looking = [], select.poll()
+    kinds = list(KINDS) if kind == AT_ONCE else [kind]
+    found, looking, unsent = [], select.poll(), {}
+    filler = memoryview(b"b" * max(LARGE.values()))
     for number in range(int(count)):
         found.append(socket.socket())
         found[-1].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WINDOW)
@@ -101,13 +115,32 @@ def main(kind, address, count, paths):
             found[-1].settimeout(PATIENCE)
             found[-1].connect((where.hostname, where.port))
             found[-1].setblocking(False)
-            found[-1].send(KINDS[kind](number, paths))
+            each = kinds[number % len(kinds)]
+            unsent[found[-1]] = [memoryview(KINDS[each](number, paths)), filler[: LARGE.get(each, 0)]]
+            _send(unsent)
         looking.register(found[-1], select.POLLIN)
     until = time.monotonic() + (SILENT if kind in GET_NOTHING else PATIENCE)
     while time.monotonic() < until and len(looking.poll(0)) < len(found):
+        _send(unsent)
         time.sleep(0.2)
     print("asked", len(looking.poll(0)), flush=True)
     sys.stdin.read()
+
+
+def _send(unsent):
+    """
+    Send what the system takes of *unsent*: the pieces of each socket.
+    """
+    for each, pieces in list(unsent.items()):
+        try:
+            while pieces:
+                sent = each.send(pieces[0])
+                pieces[:1] = [pieces[0][sent:]] if sent < len(pieces[0]) else []
+            del unsent[each]
+        except BlockingIOError:
+            pass
+        except OSError:
+            del unsent[each]
 
 
 if __name__ == "__main__":

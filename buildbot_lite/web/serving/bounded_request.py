@@ -12,6 +12,7 @@ A request with bounds.
 """
 
 from contextlib import suppress
+from io import BytesIO
 from typing import IO, Any
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -65,6 +66,7 @@ class BoundedRequest(Request):
     _room: BodyRoom | None = None
     _larger_room: BodyRoom | None = None
     _wait: IDelayedCall | None = None
+    _body: IO[bytes]
     channel: Any
     visitor: WebVisitor
     """Who asks; set when the head is complete."""
@@ -74,7 +76,8 @@ class BoundedRequest(Request):
     def gotLength(self, length: int | None) -> None:
         # Twisted's own goes to a file of any size.
         rooms = self._rooms
-        self.content = self._body = rooms.new_body()
+        # Until something comes, as most requests have no body.
+        self.content = self._body = BytesIO()
         connection = self.channel.transport
         # Twisted tells a request its target when the body is complete.
         host, path = origin_form(self.channel.target)
@@ -122,6 +125,8 @@ class BoundedRequest(Request):
         """
         Whether *data* is kept; not if the disk is full.
         """
+        if self._received == len(data):
+            self.content = self._body = self._rooms.new_body()
         with suppress(OSError):
             self._body.write(data)
             return self._body.tell() == self._received
