@@ -1,1 +1,0 @@
-`buildbot-lite package log JOB ARCH [STEP]` prints the logs of a job's builds, also after they ended, and with `--follow` while they run. The target's string permits it for the jobs that were submitted with it, which until now needed a string to watch the whole farm.

@@ -1,1 +1,0 @@
-When the `repo_script` of a target fails, the master's log says why, and the `extraRecipients` of the first `MailNotifier` get the mail about the job, too: the submitter may have no address, and cannot mend the script.
