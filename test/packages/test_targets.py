@@ -164,6 +164,31 @@ class TargetsTests(SynchronousTestCase):
         (directory / "farm.asc").write_bytes(key.public())
         self.assertEqual(remarks(), [])
 
+    def test_repo_script(self) -> None:
+        """
+        Promise 9.7: a repo_script that is missing, or is no program, is a remark when master.cfg is loaded, long before
+        something is published; a good one is none.
+        """
+        directory = Path(tempfile.mkdtemp(prefix="farm-"))
+        self.addCleanup(shutil.rmtree, directory)
+        script = directory / "push.sh"
+        text = 'c["targets"] = [DebTarget("x", arches=["amd64"], root=Plain(), repository="r", repo_script="push.sh")]'
+
+        def remarks() -> list[str]:
+            return [str(each) for each in load(str(directory), HEAD + text, keys=configuration_keys()).remarks]
+
+        (missing,) = remarks()
+        self.assertIn("master.cfg:5: DebTarget 'x': repo_script: There is no program push.sh in the master's", missing)
+        script.mkdir()
+        (no_file,) = remarks()
+        self.assertIn("There is no program push.sh", no_file)
+        script.rmdir()
+        script.write_text("#!/bin/sh\n")
+        (forbidden,) = remarks()
+        self.assertIn("repo_script: push.sh cannot be run.  Permit it: chmod +x push.sh", forbidden)
+        script.chmod(0o755)
+        self.assertEqual(remarks(), [])
+
     def test_names_that_are_taken(self) -> None:
         """
         A builder of another origin with the name of a target's is a mistake.

@@ -110,6 +110,7 @@ class Target(metaclass=NotingType):
         self.root: Root = root
         self.signing = checked_policy(self.arguments, sign=sign, sign_key=sign_key, repo_script=repo_script)
         self._remark_on_key("sign_key", self.signing.key)
+        self._remark_on_script(self.signing.repo_script)
         self.repository = checked_repository(self.arguments, repository)
         if not self.repository and (sign is not None or repo_script is not None):
             self.arguments.note('sign and repo_script need repository, like "repos/bookworm".')
@@ -135,6 +136,25 @@ class Target(metaclass=NotingType):
                 TargetKey(os.path.join(config.basedir, path), path).keyring()
             except (FileError, InputError) as error:
                 remark(f"{self.arguments.owner}: {argument}: {error}", place)
+
+        if path:
+            once_loaded(check, of=self)
+
+    def _remark_on_script(self, path: str) -> None:
+        """
+        The same of the program *path*, which may come later, too.
+        """
+        place = self.place
+
+        def check(config: Any) -> None:
+            whole = os.path.join(config.basedir, path)
+            if not os.path.isfile(whole):
+                said = f"There is no program {path} in the master's directory."
+            elif not os.access(whole, os.X_OK):
+                said = f"{path} cannot be run.  Permit it: chmod +x {path}"
+            else:
+                return
+            remark(f"{self.arguments.owner}: repo_script: {said}", place)
 
         if path:
             once_loaded(check, of=self)
