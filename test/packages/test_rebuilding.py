@@ -185,6 +185,26 @@ class RebuildingTests(QuestionCase):
         build = self.harness.read(partial(builds.by_number, builder="bookworm-all", number=2))
         self.assertEqual(build.properties["root_architecture"][0], "i386")
 
+    def test_no_slave_for_the_root(self) -> None:
+        """
+        Promise 9.5: a rebuild to be compared is refused when no slave of the builder runs the root of the first build;
+        a slave that was never seen may run it, and what is not to be compared needs no such slave.
+        """
+        self.building.said["uname"] = "i686\n"
+        self.submit(Architecture="all", Version="2.0")
+        self.harness.settle()
+        member = self.farm.slaves.get("bot1")
+        assert member is not None
+        member.platform = {"machine": "aarch64"}
+        sentence = (
+            "Job 2 cannot be compared: the root of its first build was one of i386, and no slave of bookworm-all runs "
+            "programs of that; add one that does, or rebuild it without --compare."
+        )
+        self.refused(RefusedError, lambda: self.ask("rebuild", job=2, same=True), sentence)
+        self.assertEqual(self.ask("rebuild", job=2)["rebuild"], 3)
+        member.platform = {}
+        self.assertEqual(self.ask("rebuild", job=2, same=True)["rebuild"], 4)
+
     def test_list_is_gone(self) -> None:
         """
         Promise 9.5: if the list is missing, no package is built or called different.

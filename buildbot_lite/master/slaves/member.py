@@ -2,7 +2,7 @@
 One slave in the registry: its configuration, its session and its state.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import define, field, frozen
@@ -11,7 +11,7 @@ from ...model import wait_reasons
 from ...model.display import clock_time
 from ...model.machines import ARCH, architectures_of
 from ...model.wait_reasons import WaitReason
-from ..config.objects import BuilderConfig, BuildSlave
+from ..config.objects import BuilderConfig, BuildSlave, listed
 from .session import Session
 
 
@@ -80,6 +80,17 @@ class Member:
             return wait_reasons.low_space(self.name, hello.space, self.config.minspace, hello.removed)
         return None
 
+    @property
+    def architectures(self) -> Sequence[str]:
+        """
+        Those whose programs it runs: its property ``arch`` names them, or they follow from its machine; none: it has
+        not said yet what machine it is.
+        """
+        if ARCH in self.config.properties:
+            return listed(self.config.properties[ARCH])
+        machine = str(self.platform.get("machine", ""))
+        return architectures_of(machine) if machine else ()
+
     def other_machine(self, builder: BuilderConfig) -> WaitReason | None:
         """
         The reason for which it cannot build for *builder*, because its machine is another; or None.
@@ -87,7 +98,6 @@ class Member:
         wanted = builder.architectures
         if not wanted or ARCH in self.config.properties:
             return None
-        machine = str(self.platform.get("machine", ""))
-        if any(each in wanted for each in architectures_of(machine)):
+        if any(each in wanted for each in self.architectures):
             return None
-        return wait_reasons.other_machine(self.name, machine, wanted)
+        return wait_reasons.other_machine(self.name, str(self.platform.get("machine", "")), wanted)

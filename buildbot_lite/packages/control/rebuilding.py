@@ -6,6 +6,7 @@ the records: the results of the first job, and the artifacts of the second one's
 """
 
 import os
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from ...storage.records.grants import Grant
 from ...storage.records.requests import SubmittedBuildset
 from ..building.farm_repository import SNAPSHOT, SNAPSHOTS
 from ..building.same_packages import INSTALLED, LARGEST_INSTALLED, LISTS
-from ..building.steps import ROOT_ARCHITECTURE, ROOTS_BEFORE
+from ..building.steps import ROOT_ARCHITECTURE, ROOTS, ROOTS_BEFORE
 from ..records import job_records
 from ..records.job_states import ArchState, JobState
 from ..records.jobs import Job, JobArch, NewJob, names_of
@@ -51,7 +52,7 @@ class Rebuilding:
         """
         Submit the source of *job* again, for the same architectures; returns the number of the new job.  *grant*: a
         FURL to submit with, whose limits apply; `RefusedError`.  *same*: give the roots the packages of the first
-        builds.
+        builds; refused if no slave runs one of these roots.
         """
         if job.state not in _WITH_RESULTS:
             raise RefusedError(f"Job {job.id} is in the state {job.state}; only what was built can be rebuilt.")
@@ -80,10 +81,12 @@ class Rebuilding:
 
         new = as_before(original, job, [each.builder for each in job.built], "to be compared")
         if same:
+            roots = await self._recorded(job, ROOT_ARCHITECTURE)
+            self._check_roots(job, roots)
             before = {
                 LISTS: await self._lists(job),
                 SNAPSHOTS: await self._recorded(job, SNAPSHOT),
-                ROOTS_BEFORE: await self._recorded(job, ROOT_ARCHITECTURE),
+                ROOTS_BEFORE: roots,
             }
             said = {name: (value, "Rebuild") for name, value in before.items()}
             new = evolve(new, properties={**new.properties, **said})
@@ -116,6 +119,23 @@ class Rebuilding:
         if target is None:
             raise RefusedError(f"{job.target} is no target in master.cfg any more.")
         return target
+
+    def _check_roots(self, job: Job, roots: Mapping[str, str]) -> None:
+        """
+        `RefusedError` if none of a builder's slaves runs the root that the builder has in *roots*.
+        """
+        for name, root in roots.items():
+            builder = self.farm.config.builders[name]
+            if root not in builder.properties.get(ROOTS, ()):
+                # The target has lost the architecture, so the build takes another root.
+                continue
+            slaves = [self.farm.slaves.get(each) for each in builder.slavenames]
+            # A slave that has not said what machine it is may run it.
+            if not any(root in (slave.architectures or [root]) for slave in slaves if slave is not None):
+                raise RefusedError(
+                    f"Job {job.id} cannot be compared: the root of its first build was one of {root}, and no slave of "
+                    f"{name} runs programs of that; add one that does, or rebuild it without --compare."
+                )
 
     async def _lists(self, job: Job) -> dict[str, str]:
         results = await self.service.results_of(job, self._target(job))
