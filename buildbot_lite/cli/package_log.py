@@ -33,7 +33,11 @@ def log(farm: FarmClient, job: int, arch: str, step: str | None, follow: bool, r
     }
 
     async def work(link: MasterLink) -> None:
+        shown = (await link.ask({"ask": "package-show", "job": job}))["job"]
+        # What is printed after a lost connection must be of the same build.
+        number = next((each["build"] for each in shown["arches"] if each["architecture"] == arch), None)
+        pinned = {} if number is None else {"number": number}
         again = farm.command("package log", job, arch, *([] if step is None else [step]), "--follow")
-        await link.follow_to_end(question, f"The build continues.  To follow it again: {again}")
+        await link.follow_to_end({**question, **pinned}, f"The build continues.  To follow it again: {again}")
 
     farm.call(work)

@@ -129,14 +129,18 @@ class PackageFetchTests(CommandLineCase):
 class PackageLogTests(CommandLineCase):
     def test_log(self) -> None:
         """
-        Promise 9.8: logs are asked for by job and architecture, all of them or those of one step.
+        Promise 9.8: logs are asked for by job and architecture, all of them or those of one step; of the build that
+        is the latest at the beginning, also after a lost connection.
         """
         self.write("t.furl", FURL)
-        self.master.answers = {"package-log": {}}
+        arches = [{"architecture": "i386", "build": None}, {"architecture": "amd64", "build": 3}]
+        self.master.answers = {"package-log": {}, "package-show": {"job": {"arches": arches}}}
         for words, step, remarks, to_the_end in (
             ((), None, False, False),
             (("building", "--remarks", "--follow"), "building", True, True),
         ):
             self.assertEqual(self.command("package", "log", "7", "amd64", *words, "--furlfile", "t.furl").code, 0)
             question = {"job": 7, "architecture": "amd64", "step": step, "remarks": remarks, "to_the_end": to_the_end}
-            self.assertEqual(self.master.questions[-1], {"follow": "package-log", **question})
+            self.assertEqual(self.master.questions[-1], {"follow": "package-log", **question, "number": 3})
+        self.assertEqual(self.command("package", "log", "7", "i386", "--furlfile", "t.furl").code, 0)
+        self.assertNotIn("number", self.master.questions[-1])

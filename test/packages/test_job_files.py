@@ -112,6 +112,15 @@ class JobFilesTests(QuestionCase):
         self.refused(NotFoundError, partial(self.log, own, "arm64"), "is not for 'arm64', but for amd64, i386, all.")
         self.refused(NotFoundError, partial(self.log, own, "all"), "has no build for all, which is skipped: ")
 
+    def test_log_of_another_build(self) -> None:
+        """
+        Promise 9.8: who was cut off while the log of one build came does not get the rest of another build's.
+        """
+        own = self.farm.grants.of(SUBMIT, "bookworm")
+        assert own is not None
+        self.assertIn(b"=== prepping\n", self.log(own, number=1))
+        self.refused(NotFoundError, partial(self.log, own, number=2), "That of bookworm-amd64/1 is another; ask")
+
     def test_logs_of_others(self) -> None:
         """
         Promise 9.8: another submitter's string reads no log of the job; one for the jobs of the target does, and one

@@ -85,8 +85,15 @@ class JobFiles:
         found = await self.farm.records.read(partial(_builds, job=job))
         if architecture not in found:
             raise NotFoundError(_no_build(job, architecture, found))
+        build = found[architecture]
+        # Of a client that was cut off, and has printed a part of the log of that build.
+        if question.optional("number", question.integer) not in (None, build.number):
+            raise NotFoundError(
+                f"{job.title} is built again for {architecture}: the log went on to the end of an earlier build.  That "
+                f"of {build.builder}/{build.number} is another; ask for it anew."
+            )
         return LogQuery(
-            build=found[architecture],
+            build=build,
             step=question.optional("step", partial(question.text, limit=80)),
             remarks=question.flag("remarks", default=False),
             to_the_end=question.flag("to_the_end", default=False),
