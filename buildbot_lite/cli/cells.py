@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from ..model.display import printable
+from ..model.display import local_time, printable
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -60,7 +60,7 @@ class Date:
     def __str__(self) -> str:
         if self.seconds is None:
             return ""
-        return datetime.fromtimestamp(self.seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        return local_time(self.seconds).strftime("%Y-%m-%d %H:%M:%S")
 
     def short(self) -> str:
         """
@@ -69,7 +69,7 @@ class Date:
         if self.seconds is None:
             return ""
         recent = abs(time.time() - self.seconds) < _RECENT
-        return datetime.fromtimestamp(self.seconds).astimezone().strftime("%m-%d %H:%M" if recent else "%Y-%m-%d")
+        return local_time(self.seconds).strftime("%m-%d %H:%M" if recent else "%Y-%m-%d")
 
 
 @frozen
@@ -140,7 +140,7 @@ def time_to_come(seconds: float | None) -> str:
         return ""
     if seconds <= time.time():
         return "now"
-    at, today = datetime.fromtimestamp(seconds).astimezone(), datetime.now().astimezone()
+    at, today = local_time(seconds), datetime.now().astimezone()
     return at.strftime("%H:%M:%S") if at.date() == today.date() else str(Date(seconds))
 
 

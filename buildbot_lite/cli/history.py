@@ -2,12 +2,11 @@
 Past builds: lists, one in detail, the last good one.
 """
 
-from datetime import datetime
 from typing import Any
 
 import click
 
-from ..model.display import printable
+from ..model.display import local_time, printable
 from .arguments import (
     NUMBER,
     newest_options,
@@ -126,4 +125,4 @@ def _options(options: dict[str, Any], most: int) -> list[str]:
 
 
 def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "seconds")
+    return local_time(seconds).isoformat(" ", "seconds")

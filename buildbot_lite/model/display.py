@@ -13,6 +13,8 @@ from unicodedata import category
 
 LONGEST = 2000
 """The most characters of an untrusted text that are shown."""
+FIRST_SHOWN, LAST_SHOWN = -62135424000.0, 253402128000.0
+"""The second day of the year 1, and the last but one of 9999, in seconds since 1970: dates in all zones."""
 LONGEST_FILE_NAME = 200
 """Bytes of a file name in UTF-8.  Linux allows 255; the rest is for prefixes and suffixes of the callers."""
 
@@ -53,12 +55,19 @@ def by_number(label: str) -> tuple[str, int]:
     return (builder, int(number)) if is_number else (label, 0)
 
 
+def local_time(when: float) -> datetime:
+    """
+    *when*, in seconds since 1970, in the zone of this machine; the nearest that has a date, from the year 1 to 9999.
+    """
+    return datetime.fromtimestamp(min(max(when, FIRST_SHOWN), LAST_SHOWN)).astimezone()
+
+
 def clock_time(when: float) -> str:
     """
     *when*, in seconds since 1970, as local date and time, with the zone: "2026-11-30 12:00:01 +0100".  For sentences,
     because those who read them may be elsewhere.  (In tables, programs write times in the zone of their terminal.)
     """
-    return datetime.fromtimestamp(when).astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
+    return local_time(when).strftime("%Y-%m-%d %H:%M:%S %z")
 
 
 def file_name(text: str) -> str:

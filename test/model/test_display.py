@@ -2,14 +2,19 @@
 Others' text, made safe to show.
 """
 
+import time
+from unittest import mock
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.model.change import LAST_TIME
 from buildbot_lite.model.display import (
     LONGEST,
     LONGEST_FILE_NAME,
     by_number,
+    clock_time,
     file_name,
     printable,
     remark_lines,
@@ -38,6 +43,17 @@ class DisplayTests(SynchronousTestCase):
         """
         labels = ["b/10", "b/9", "a/11", "b", "c/2/10", "c/2/9"]
         self.assertEqual(sorted(labels, key=by_number), ["a/11", "b", "b/9", "b/10", "c/2/9", "c/2/10"])
+
+    def test_time_without_a_date(self) -> None:
+        """
+        A time that a peer chose has a text in each zone, also if no date is so late, or so early.
+        """
+        self.addCleanup(time.tzset)
+        for zone in ("UTC", "Pacific/Kiritimati", "Etc/GMT+12"):
+            with mock.patch.dict("os.environ", {"TZ": zone}):
+                time.tzset()
+                for when, part in ((LAST_TIME, "9999-"), (1e18, "9999-"), (-1e18, "1-01-0")):
+                    self.assertIn(part, clock_time(when), zone)
 
     @given(texts)
     def test_any_text(self, text: str) -> None:
