@@ -119,7 +119,7 @@ class RepeatedWork:
     Work in the background that is asked for whenever there may be something to do: at most one run of *work* at a time,
     and one more after it for all that came meanwhile.
 
-    A run that fails is logged, in a line that begins with *what*, and is not repeated until the next `ask`.
+    A run that fails is logged, in a line that begins with *what*; it is repeated if it was asked for meanwhile.
     """
 
     def __init__(self, work: Callable[[], Coroutine[Deferred[Any], Any, object]], log: Logger, what: str) -> None:
@@ -144,7 +144,9 @@ class RepeatedWork:
                 self._due = "the end of a run"
                 await self._work()
         finally:
-            self._due = "nothing"
+            failed_before_another, self._due = self._due == "another run", "nothing"
+            if failed_before_another:
+                self.ask()
 
 
 class Listeners(Generic[T]):

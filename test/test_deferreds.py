@@ -264,9 +264,20 @@ class RepeatedWorkTests(SynchronousTestCase):
         A run that fails is logged, and the next request begins a new one.
         """
         self.work.ask()
-        self.work.ask()
         self.runs[0].errback(ZeroDivisionError())
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertEqual(len(self.runs), 1)
         self.work.ask()
+        self.assertEqual(len(self.runs), 2)
+
+    def test_failed_with_another_due(self) -> None:
+        """
+        What was asked for while a run was about to fail is not forgotten.
+        """
+        self.work.ask()
+        self.work.ask()
+        self.runs[0].errback(ZeroDivisionError())
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(len(self.runs), 2)
+        self.runs[1].callback(None)
         self.assertEqual(len(self.runs), 2)
