@@ -15,6 +15,7 @@ on disk before it is spawned.
 """
 
 import os
+import shlex
 import sys
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
@@ -208,8 +209,9 @@ class KeeperClient:
     def _give_up(self, result: object, seconds: float) -> None:
         self.log.error(
             "The keeper in {directory} has not ended after {seconds:.0f} s, and its commands may go on.  To kill them "
-            "later: buildbot-lite stop --kill",
+            "later: buildbot-lite stop --kill {slave}",
             directory=self.directory,
+            slave=shlex.quote(os.path.dirname(self.directory)),
             seconds=seconds,
         )
 

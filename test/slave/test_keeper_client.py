@@ -19,7 +19,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.endpoints import UNIXServerEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
-from twisted.logger import LogEvent, Logger, LogLevel
+from twisted.logger import LogEvent, Logger, LogLevel, formatEvent
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.trial.unittest import TestCase
 
@@ -257,6 +257,8 @@ class KeeperClientTests(TestCase):
         for stopped in (client, self.client()):
             await stopped.stop()
         self.assertEqual([each["log_level"] for each in events], [LogLevel.error] * 2)
+        slave = os.path.dirname(client.directory)
+        self.assertTrue(formatEvent(events[0]).endswith(f": buildbot-lite stop --kill {slave}"), slave)
 
     async def test_leaving_a_keeper_that_hangs(self) -> None:
         """
