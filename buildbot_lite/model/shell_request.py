@@ -55,7 +55,9 @@ class ShellRequest:
         argv = tuple(reader.texts("argv", most=MOST_WORDS))
         if not argv or not all(_is_word(word) for word in argv):
             raise MessageError("The command of the shell is empty, or a word of it cannot be an argument of a program.")
-        return cls(argv, reader.optional("size", lambda name: window_size(JsonReader(reader.mapping(name), name))))
+        return cls(
+            argv, reader.optional("size", lambda name: window_size(JsonReader(reader.mapping(name), f"the {name}")))
+        )
 
 
 def window_size(reader: JsonReader) -> WindowSize:

@@ -147,8 +147,8 @@ class ForceScheduler(BaseScheduler):
         """
         A sentence for each of the names *given* that no parameter has; of many, how many more there are.
         """
-        known = [*self._parameters_by_name(), OF_REASON]
-        further = [name for name in given if name not in {*known, self.reason_parameter.name}]
+        known = {*self._parameters_by_name(), OF_REASON}
+        further = [name for name in given if name not in known and name != self.reason_parameter.name]
         close = {name: nearest(name, known) for name in further[:MOST_UNKNOWN]}
         remarks = [
             f"{self.name} has no parameter {name!r:.100}: it became a property of the build."

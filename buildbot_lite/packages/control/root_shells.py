@@ -183,7 +183,7 @@ def _request(kept: KeptRoot, question: JsonReader) -> ShellRequest:
     words = tuple(question.texts("command", [], most=MOST_WORDS))
     if sum(map(len, words)) > LARGEST_COMMAND or any("\0" in word for word in words):
         raise MessageError(f"The command has more than {LARGEST_COMMAND} characters, or one that no argument can have.")
-    size = question.optional("size", lambda name: window_size(JsonReader(question.mapping(name), name)))
+    size = question.optional("size", lambda name: window_size(JsonReader(question.mapping(name), f"the {name}")))
     term = question.text("term", "dumb", limit=100)
     return ShellRequest(kept.entering(words, term if _TERM.match(term) else "dumb"), size)
 
