@@ -11,6 +11,7 @@ import click
 from ..errors import BuildbotLiteError, NotFoundError
 from ..model.suggestions import did_you_mean
 from ..storage.files import remove, write_whole
+from ..storage.lock import is_locked
 from .commands import Commands, not_empty
 from .given_furl import given_furl
 from .output import tell
@@ -36,7 +37,7 @@ def furl_of(directory: str, name: str, replace: bool) -> None:
     revoked.  Everything else in DIR stays as it is.
     """
     from ..wire.furl import read_furl
-    from .processes import Kind, kind_of, strings_in
+    from .processes import LOCK, Kind, kind_of, strings_in
 
     kind = kind_of(directory)
     if replace:
@@ -54,10 +55,10 @@ def furl_of(directory: str, name: str, replace: bool) -> None:
         raise NotFoundError(f"{directory} is a {kind.noun}'s directory; its string is in {where}.")
     known = strings_in(directory)
     if not known:
-        raise NotFoundError(
-            f"There are no strings in {directory} yet: the master writes them when it starts.  "
-            f"Start it with: buildbot-lite start {shlex.quote(directory)}"
-        )
+        then = f"Start it with: buildbot-lite start {shlex.quote(directory)}"
+        if is_locked(os.path.join(directory, LOCK)):
+            then = "It is starting: repeat this command in a moment."
+        raise NotFoundError(f"There are no strings in {directory} yet: the master writes them when it starts.  {then}")
     if name not in known:
         near = did_you_mean(name, known, see=f"ls {shlex.quote(os.path.join(directory, 'furls'))}")
         raise NotFoundError(f"There is no string for {name!r:.100} in {directory}.{near}")

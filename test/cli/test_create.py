@@ -9,6 +9,7 @@ from unittest import mock
 
 from buildbot_lite.cli.create import PLACEHOLDER, sample
 from buildbot_lite.master.grants import listening
+from buildbot_lite.storage.lock import DirectoryLock
 
 from .command_line_case import FURL, CommandLineCase
 
@@ -269,11 +270,15 @@ class FurlTests(CommandLineCase):
 
     def test_none_yet(self) -> None:
         """
-        If the master has never run, `furl` says when FURLs are written.
+        If the master has never run, `furl` says when FURLs are written, and nobody is told to start one that starts.
         """
         self.command("create-master", "farm")
 
-        self.assertIn("the master writes them when it starts", self.refused("furl", "farm", "bot1"))
+        said = "There are no strings in farm yet: the master writes them when it starts.  "
+        self.assertEqual(self.refused("furl", "farm", "bot1"), f"{said}Start it with: buildbot-lite start farm")
+        lock = DirectoryLock("farm/private", "master")
+        self.addCleanup(lock.release)
+        self.assertIn(f"{said}It is starting: ", self.refused("furl", "farm", "bot1"))
 
     def test_of_a_slave(self) -> None:
         """
