@@ -4,6 +4,7 @@ HTTP requests to the web process, without network and master.
 
 import errno
 import os
+import resource
 from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
@@ -334,6 +335,17 @@ class BoundsTests(HookCase):
         """
         with mock.patch.object(self.factory.rooms, "new_body", FullFile):
             transport = self.post(b"x" * (LARGEST_FORM + 1))
+        self.assertEqual(self.answer(transport)[0], 503)
+        self.assertEqual((self.master.submitted, self.factory.rooms.large_hooks.held), ([], 0))
+
+    def test_nearly_full_disk(self) -> None:
+        """
+        Of a body that does not fit on the disk when it is moved there from memory, nothing is handed over.
+        """
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FORM // 2, before[1]))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_FSIZE, before)
+        transport = self.post(b"x" * (LARGEST_FORM + 1))
         self.assertEqual(self.answer(transport)[0], 503)
         self.assertEqual((self.master.submitted, self.factory.rooms.large_hooks.held), ([], 0))
 

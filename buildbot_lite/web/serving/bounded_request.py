@@ -12,7 +12,7 @@ A request with bounds.
 """
 
 from contextlib import suppress
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from typing import IO, Any
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -129,7 +129,8 @@ class BoundedRequest(Request):
             self.content = self._body = self._rooms.new_body()
         with suppress(OSError):
             self._body.write(data)
-            return self._body.tell() == self._received
+            # Not where it stands: what was in memory may not have got to the disk.
+            return self._body.seek(0, SEEK_END) == self._received
         return False
 
     def _discard(self) -> None:

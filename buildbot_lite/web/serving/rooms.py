@@ -56,7 +56,7 @@ class Rooms:
     def new_body(self) -> IO[bytes]:
         """
         A file for a body: in memory up to `LARGEST_FORM` bytes, and from then on one without a name, which nobody else
-        can open.  What is written is in it at once, or is not taken.
+        can open.  What is written is in it at once; where the disk is full, less of it (its end tells how much).
         """
         body = SpooledTemporaryFile(LARGEST_FORM, buffering=0, dir=self.directory)  # noqa: SIM115 - of a request
         return cast("IO[bytes]", body)
