@@ -132,6 +132,15 @@ class LargeRepliesTests(SynchronousTestCase):
         self.assertEqual(self.large.share.held, len(body))
         self.assertFalse(any(each.cut for each in requests))
 
+    def test_shared_beyond(self) -> None:
+        """
+        Who gets an answer that others read takes no more memory, so that nobody is cut for them, also if it is larger
+        than all together may be.
+        """
+        body = b"x" * 20 * LARGEST_WHOLE
+        requests = [self.sent(body)[0] for _ in range(3)]
+        self.assertFalse(any(each.cut for each in requests))
+
     def test_cut(self) -> None:
         """
         Promise 10.10: of too many different answers, those that are being read for longest are cut.

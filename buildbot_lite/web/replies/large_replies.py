@@ -100,7 +100,8 @@ class LargeReplies:
         readers = self._readers.get(id(sent.body), 0)
         self._readers[id(sent.body)] = readers + 1
         added = 0 if readers else len(sent.body)
-        while (lacking := self.share.lacking(added)) and self._sent:
+        # What takes nothing more displaces nothing.
+        while added and (lacking := self.share.lacking(added)) and self._sent:
             for each in self._most_expendable(sent, self.share.held + added - lacking):
                 self._end(each)
                 each.cut()
