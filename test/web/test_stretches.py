@@ -213,3 +213,6 @@ class StretchTests(PagesCase):
             self.successResultOf(self.records.write(a_build(name, 1, ended, started=NOW - age)))
         self.assertEqual(columns(4, 24), ["a", "b", "c", "d"])
         self.assertEqual(columns(3, 72), ["c", "d", "b", "a"])
+        # What runs may be older than another build that is over.
+        self.successResultOf(self.records.write(a_build("c", 2, Result.SUCCESS, started=NOW - 92)))
+        self.assertEqual(columns(3, 168), ["c", "d", "b", "a"])

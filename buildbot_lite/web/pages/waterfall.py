@@ -76,7 +76,7 @@ def _in_order(of: Mapping[str, Sequence[BuildCell]], configured: Sequence[str]) 
     order = {name: place for place, name in enumerate(configured)}
     builders = sorted(of, key=lambda name: (order.get(name, len(order)), name))
     if len(builders) > MOST_IN_ORDER:
-        builders.sort(key=lambda name: (of[name][0].finished is not None, -of[name][0].started))
+        builders.sort(key=lambda name: (all(each.finished is not None for each in of[name]), -of[name][0].started))
     return builders
 
 
