@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import IO, Any, Protocol
 
 from foolscap.api import Referenceable
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -303,6 +303,8 @@ async def _resolved(tub: Tub, parts: Furl) -> Any:
     reference: Deferred[Any] = tub.getReference(str(parts))
     try:
         return await reference
+    except CancelledError:
+        raise  # nobody waits for it any more
     except Exception as raised:  # noqa: BLE001 - a failed connection may raise any class
         error, addresses = our_error(raised), ", ".join(parts.hints)
         if isinstance(error, PinnedError):

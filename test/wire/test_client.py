@@ -8,7 +8,7 @@ from typing import Any
 from unittest import mock
 
 from twisted.internet import reactor  # noqa: TID251 - these tests use the network
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 
 from buildbot_lite.errors import InputError, MessageError, NoAnswerError, RefusedError
 from buildbot_lite.model.display import printable
@@ -130,6 +130,18 @@ class SubmitPatchTests(TubTestCase):
 
 
 class UnusableAddressTests(TubTestCase):
+    @with_reactor
+    async def test_given_up(self) -> None:
+        """
+        Whoever gives up an attempt to connect is not told that no master answers.
+        """
+        client = SubmitClient(reactor, str(Furl("a" * 32, ("tcp:127.0.0.1:1",), SWISSNUM)))
+        client.start()
+        self.addCleanup(client.stop)
+        submitting = Deferred.fromCoroutine(client.submit(BytesIO(b"x"), lambda chunk: None))
+        submitting.cancel()
+        self.assertIsInstance(await failing(submitting), CancelledError)
+
     @with_reactor
     async def test_kind_of_address(self) -> None:
         """
