@@ -3,7 +3,7 @@ The command ``buildbot-lite``.
 
 ::
 
-    main        the program: all commands, and how errors become sentences and exit codes
+    program     all commands, and how errors become sentences and exit codes
     commands    the groups in which modules define commands
     create      create-master, create-slave, create-web
     furl        furl; given_furl: a FURL as an argument or on standard input
@@ -43,6 +43,18 @@ The master answers questions (`control.admin`); these modules send and print.  O
 packages import them: ``pip install buildbot-lite`` installs neither SQLAlchemy nor rich.
 """
 
-from .main import main, program
+import sys
 
-__all__ = ["main", "program"]
+CUT_OFF = 130
+"""The exit code of a command that Ctrl-C ended."""
+
+
+def main() -> None:
+    """
+    The entry point.  The commands are imported here, because that takes long enough for a Ctrl-C.
+    """
+    try:
+        from . import program
+    except KeyboardInterrupt:
+        sys.exit(CUT_OFF)
+    program.main()

@@ -1,7 +1,7 @@
 """
 The groups in which command modules define their commands, and the program that joins them.
 
-A command module has a `Commands` and defines its commands in it.  `cli.main` adds these groups to the `Program`; so
+A command module has a `Commands` and defines its commands in it.  `cli.program` adds these groups to the `Program`; so
 does whoever starts the program with commands of another package::
 
     program.add_source(commands)

@@ -4,10 +4,12 @@ Ask a running master.
 A reactor runs once in a process; so a command sends all of its questions in one coroutine, which gets a `MasterLink`.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
 
+import click
 from attrs import evolve, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater, react
@@ -193,7 +195,7 @@ def connect(furl: str, work: Callable[[MasterLink], Awaitable[T]]) -> T:
     """
     Run *work* in a reactor, with a link to the master whose FURL is *furl*, and return its result.
     """
-    outcome: list[T | Exception] = []
+    outcome: list[T | BaseException] = []
     writer = OutputWriter()
 
     async def attempt(reactor: Any) -> None:
@@ -202,15 +204,32 @@ def connect(furl: str, work: Callable[[MasterLink], Awaitable[T]]) -> T:
         except Exception as error:  # noqa: BLE001 - raised again below, where there is no reactor
             outcome.append(error)
 
-    try:
-        react(lambda reactor: Deferred.fromCoroutine(attempt(reactor)))
-    except SystemExit:
-        if writer.refused is not None:
-            raise writer.refused from None
-        if not outcome:
-            # The reactor was stopped by Ctrl-C.
-            raise KeyboardInterrupt from None
+    def begin(reactor: Any) -> Deferred[None]:
+        # The outcome, if Ctrl-C stops the reactor; not what the work raises then because its connections end.
+        reactor.addSystemEventTrigger("before", "shutdown", outcome.append, KeyboardInterrupt())
+        # The work begins when the reactor runs and takes Ctrl-C: `react` logs a KeyboardInterrupt of the work.
+        return deferLater(reactor, 0).addCallback(lambda _: Deferred.fromCoroutine(attempt(reactor)))
+
+    with suppress(SystemExit):
+        react(begin)
+    if writer.refused is not None:
+        raise writer.refused
     result = outcome[0]
-    if isinstance(result, Exception):
+    if isinstance(result, BaseException):
         raise result
     return result
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """
+    For a part of the work that blocks the reactor, such as a question to the user: Ctrl-C ends it with `click.Abort`.
+    The reactor's own handler would only have it stop afterwards.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise click.Abort from None
+    finally:
+        signal.signal(signal.SIGINT, before)

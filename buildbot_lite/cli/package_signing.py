@@ -23,7 +23,7 @@ from ..packages.keys.wanted_file import WantedFile
 from ..packages.signer.gnupg import Gnupg
 from ..packages.signer.offered import OfferedFile, OfferedJob, Offers
 from ..packages.signer.signer import Signer, SigningSummary
-from .connection import MasterLink
+from .connection import MasterLink, interruptible
 from .farm_command import FarmClient, FarmCommand
 from .output import Document, note, show, tell
 from .package_words import JobNumber
@@ -209,7 +209,8 @@ class _Display:
         # Again, because what is signed may have filled the screen since.
         for sentence in self._made_from:
             self._say(sentence)
-        return click.confirm(f"Sign this with the key {self._key}?", err=True)
+        with interruptible():
+            return click.confirm(f"Sign this with the key {self._key}?", err=True)
 
 
 def _about(question: str, jobs: Sequence[int] | None, target: str) -> Document:
@@ -228,7 +229,8 @@ async def _signed(signer: Signer, jobs: Sequence[int] | None) -> SigningSummary:
 def _signer(link: MasterLink, gnupg: Gnupg, display: _Display, target: str) -> Signer:
     async def sign(data: bytes, text: bool) -> Signature:
         # No connection is open between two questions, so nothing waits for this thread while gpg does for a passphrase.
-        return gnupg.sign(data, text=text)
+        with interruptible():
+            return gnupg.sign(data, text=text)
 
     return Signer(link.ask, sign, display, target)
 

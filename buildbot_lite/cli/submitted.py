@@ -22,7 +22,7 @@ from .output import note, on_a_terminal
 from .processes import is_there, need_a_master, strings_in
 from .side_by_side import LaneOutput, LiveLanes, PlainLane
 
-ADVICE = "The builds continue.  To see one: buildbot-lite follow -    (and paste the watch string)"
+ADVICE = "Builds whose watch string was printed continue.  To see one: buildbot-lite follow -    (and paste the string)"
 
 
 @frozen

@@ -17,8 +17,8 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.cli.connection import MasterLink
-from buildbot_lite.cli.main import FAILED, run
 from buildbot_lite.cli.output import TakeChunk
+from buildbot_lite.cli.program import FAILED, run
 from buildbot_lite.model.patch_base import PatchBase
 
 FURL = "pb://" + "a" * 32 + "@tcp:farm.example:9989/" + "s" * 32

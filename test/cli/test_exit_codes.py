@@ -11,9 +11,9 @@ from typing import Any
 
 import click
 
+from buildbot_lite.cli import CUT_OFF
 from buildbot_lite.cli.farm_command import FarmCommand
-from buildbot_lite.cli.main import (
-    CUT_OFF,
+from buildbot_lite.cli.program import (
     FAILED,
     NO_ANSWER,
     USAGE,
@@ -289,7 +289,7 @@ class ExitCodesTests(CommandLineCase):
             (("checkconfig", "nowhere"), FAILED),
         ):
             done = subprocess.run(
-                [sys.executable, "-c", "from buildbot_lite.cli.main import main; main()", *words],
+                [sys.executable, "-c", "from buildbot_lite.cli.program import main; main()", *words],
                 stdin=subprocess.DEVNULL,
                 stdout=writer,
                 stderr=writer,

@@ -13,7 +13,7 @@ import click
 
 from buildbot_lite.cli import output, processes
 from buildbot_lite.cli.download import DownloadedFile
-from buildbot_lite.cli.main import (
+from buildbot_lite.cli.program import (
     FAILED,
     NO_ANSWER,
     USAGE,

@@ -4,7 +4,7 @@
 
 from unittest import mock
 
-from buildbot_lite.cli.main import USAGE
+from buildbot_lite.cli.program import USAGE
 
 from .command_line_case import (
     FURL,

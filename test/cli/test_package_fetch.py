@@ -6,7 +6,7 @@ import hashlib
 import os
 from typing import Any
 
-from buildbot_lite.cli.main import USAGE
+from buildbot_lite.cli.program import USAGE
 
 from .command_line_case import FURL, CommandLineCase
 

@@ -10,9 +10,9 @@ from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.cli import job_tables
-from buildbot_lite.cli.main import USAGE
 from buildbot_lite.cli.package_jobs import STATES
 from buildbot_lite.cli.package_rebuild import MOST_TOLD
+from buildbot_lite.cli.program import USAGE
 from buildbot_lite.packages.records.job_states import JobState
 
 from .command_line_case import CommandLineCase

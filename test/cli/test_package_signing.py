@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 from unittest import mock
 
-from buildbot_lite.cli.main import FAILED, USAGE
+from buildbot_lite.cli.program import FAILED, USAGE
 from buildbot_lite.errors import InputError, NoAnswerError, RevokedError
 from buildbot_lite.packages.keys.openpgp import BINARY, RSA, Signature
 

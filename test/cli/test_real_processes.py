@@ -165,13 +165,18 @@ class CommandTests(FarmCase):
         gone = waiting.wait()
         number = self.wait_for_build("gated")
         request = gone.err.split()[2]
+        looking = self.command.begin("log", self.master, "gated", str(number), "--follow")
+        until(lambda: b"wait_for_build" in looking.out, "the log is followed")
+        looking.process.send_signal(signal.SIGINT)
+        looked = looking.wait()
         following = self.command.begin("log", self.master, "gated", str(number), "--follow")
         until(lambda: b"wait_for_build" in following.out, "it goes on")
         self.command.well("cancel", self.master, request)
         told = following.wait()
 
         self.assertEqual(gone.code, 130)
-        self.assertNotIn("Traceback", gone.err)
+        self.assertNotRegex(gone.err, "Traceback|lost the connection")
+        self.assertEqual((looked.code, looked.err), (130, "\n"))
         self.assertIn(b"=== run\nwait_for_build\n", told.out)
         self.assertEqual(told.code, 0)
         build = until(

@@ -17,7 +17,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.cli.main import USAGE
+from buildbot_lite.cli.program import USAGE
 from buildbot_lite.errors import RefusedError
 
 from .command_line_case import FURL, CommandLineCase

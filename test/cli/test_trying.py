@@ -14,7 +14,7 @@ from unittest import mock
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.cli import submitted, working_tree
-from buildbot_lite.cli.main import NO_ANSWER, USAGE
+from buildbot_lite.cli.program import NO_ANSWER, USAGE
 from buildbot_lite.cli.side_by_side import LAST_LINES, LONGEST_LINE, LiveLanes, PlainLane
 from buildbot_lite.errors import NoAnswerError, RefusedError
 

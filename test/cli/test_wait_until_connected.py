@@ -7,7 +7,7 @@ from unittest import mock
 
 from buildbot_lite.cli import connecting, processes
 from buildbot_lite.cli.connecting import MASTER_AWAY, wait_until_connected
-from buildbot_lite.cli.main import (
+from buildbot_lite.cli.program import (
     FAILED,
     NO_ANSWER,
     exit_code,

@@ -23,7 +23,7 @@ from twisted.logger import LogEvent, Logger, LogLevel, formatEvent
 from twisted.protocols.basic import LineOnlyReceiver
 from twisted.trial.unittest import TestCase
 
-from buildbot_lite.cli.main import run
+from buildbot_lite.cli.program import run
 from buildbot_lite.errors import KeeperLostError
 from buildbot_lite.keeper.command_store import spool_path
 from buildbot_lite.model.hello import Life

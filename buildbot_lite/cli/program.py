@@ -24,6 +24,7 @@ from ..errors import (
 from ..model.display import printable
 from ..model.suggestions import nearest
 from . import (
+    CUT_OFF,
     backup,
     builds,
     changes,
@@ -47,7 +48,6 @@ from .output import LONGEST_SENTENCE
 USAGE = 64
 NO_ANSWER = 69
 FAILED = 70
-CUT_OFF = 130
 _KINDS = {
     "a valid integer range": "a whole number",
     "a valid integer": "a whole number",
@@ -106,7 +106,7 @@ for _heading, *_groups in (
 
 def main() -> None:
     """
-    The entry point.
+    Run the command of this process, and exit.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         # None if the parent process had closed it (``>&-``): use /dev/null then.
