@@ -105,7 +105,7 @@ class RoomsTests(HookCase):
             protocol, transport = self.connect()
             protocol.dataReceived(head + b"x" * LARGEST_FORM)
             status, sentence = self.answer(transport)
-            self.assertEqual((status, sentence[:17]), (503, "Too many requests"))
+            self.assertEqual((status, sentence[:17]), (503, "There is no room "))
         for each in protocols:
             each.connectionLost(Failure(ConnectionDone()))
         rooms.answers.add(-rooms.answers.held)

@@ -299,7 +299,7 @@ class BoundsTests(HookCase):
         first.connectionLost(Failure(ConnectionDone()))
         self.assertEqual((self.factory.rooms.hooks.held, len(self.master.submitted)), (600, 1))
         status, sentence = self.answer(self.post(b"x" * 600))
-        self.assertEqual((status, sentence[:17]), (503, "Too many requests"))
+        self.assertEqual((status, sentence[:17]), (503, "There is no room "))
         self.assertEqual(len(self.master.submitted), 1)
         self.master.reply(HookReply(200, "ok").to_bytes())
         self.assertEqual((self.factory.rooms.hooks.held, self.factory.rooms.forms.held), (0, 1000))
@@ -331,11 +331,17 @@ class BoundsTests(HookCase):
 
     def test_disk_full(self) -> None:
         """
-        A body that cannot be written down is refused: it may be sent again later.
+        A body that cannot be written down is refused: it may be sent again later.  The log says why, once a minute.
         """
+        lines: list[Any] = []
+        observer: Any = lines.append
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
         with mock.patch.object(self.factory.rooms, "new_body", FullFile):
-            transport = self.post(b"x" * (LARGEST_FORM + 1))
-        self.assertEqual(self.answer(transport)[0], 503)
+            transports = [self.post(b"x" * (LARGEST_FORM + 1)) for _ in range(2)]
+        self.assertEqual([self.answer(each)[0] for each in transports], [503, 503])
+        self.assertIn("There is no room", self.answer(transports[0])[1])
+        self.assertEqual([each["why"] for each in lines], ["[Errno 28] No space left on device"])
         self.assertEqual((self.master.submitted, self.factory.rooms.large_hooks.held), ([], 0))
 
     def test_nearly_full_disk(self) -> None:

@@ -40,7 +40,7 @@ class LimitedLogTests(SynchronousTestCase):
         self.clock.advance(INTERVAL)
         self.log.info("a third")
 
-        left_out = "  (999 more lines about this string were left out since its last one.)"
+        left_out = "  (999 more lines like this were left out since the last one.)"
         self.assertEqual(self.lines, ["line 0", f"another one{left_out}", "a third"])
 
     def test_tracebacks(self) -> None:

@@ -125,12 +125,17 @@ class BoundedRequest(Request):
         """
         Whether *data* is kept; not if the disk is full.
         """
+        rooms, why = self._rooms, "the disk has room for a part of it"
         if self._received == len(data):
-            self.content = self._body = self._rooms.new_body()
-        with suppress(OSError):
+            self.content = self._body = rooms.new_body()
+        try:
             self._body.write(data)
             # Not where it stands: what was in memory may not have got to the disk.
-            return self._body.seek(0, SEEK_END) == self._received
+            if self._body.seek(0, SEEK_END) == self._received:
+                return True
+        except OSError as error:
+            why = str(error)
+        rooms.log.error("the body of a request is refused, because its file cannot be written: {why}", why=why)
         return False
 
     def _discard(self) -> None:
@@ -189,7 +194,7 @@ class BoundedRequest(Request):
     def _come_later(self) -> None:
         self.close_afterwards()
         self.setHeader(b"retry-after", b"%d" % _LATER)  # type: ignore[no-untyped-call]  # Twisted's
-        self._sentence(503, "Too many requests come in at this moment.  Send this again later.")
+        self._sentence(503, "There is no room for this request at this moment.  Send it again later.")
 
     def _sentence(self, status: int, sentence: str) -> None:
         self.write(answered(self, status, sentence))

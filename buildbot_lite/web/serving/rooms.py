@@ -20,6 +20,7 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, cast
 
 from ...model.input_kinds import LARGEST_TEXT
+from ...wire.limits.limited_log import LimitedLog
 from .body_room import BodyRoom
 from .byte_budget import ByteBudget
 
@@ -38,11 +39,12 @@ MOST_OF_LARGE_FORMS = 2 * LARGEST_FORCED
 class Rooms:
     """
     The rooms of one process.  *directory*: where large bodies are, in files without names; None: where the system has
-    such files.
+    such files.  *log*: for what strangers can cause without limit.
     """
 
     def __init__(self, directory: str | None = None, most: int = MOST_IN_ALL) -> None:
         self.directory = directory
+        self.log = LimitedLog(__name__)
         self.budget = ByteBudget(most)
         self.heads = self._room(8)
         self.forms = self._room(16)

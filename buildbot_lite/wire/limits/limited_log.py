@@ -36,6 +36,6 @@ class LimitedLog(Logger):
             return
         left_out, self._left_out = self._left_out, 0
         if left_out:
-            format = f"{format}  ({{left_out}} more lines about this string were left out since its last one.)"  # noqa: A001 - Logger's
+            format = f"{format}  ({{left_out}} more lines like this were left out since the last one.)"  # noqa: A001 - Logger's
             fields["left_out"] = left_out
         super().emit(level, format, **fields)
