@@ -14,7 +14,7 @@ from ..storage.files import remove, write_whole
 from ..storage.lock import is_locked
 from .commands import Commands, not_empty
 from .given_furl import given_furl
-from .output import tell
+from .output import new_secret_file, secret_file_option, tell
 
 commands = Commands()
 
@@ -24,8 +24,9 @@ _STRING = re.compile(r"pb://[^\s\"']+")
 @commands.command("furl", short_help="Print the string of a slave or a Submit scheduler, or replace a slave's.")
 @click.option("--replace", is_flag=True, help="Give the slave in DIR the string NAME; - reads it from standard input.")
 @click.argument("directory", metavar="DIR", callback=not_empty)
+@secret_file_option
 @click.argument("name", metavar="NAME|-")
-def furl_of(directory: str, name: str, replace: bool) -> None:
+def furl_of(directory: str, name: str, replace: bool, to: str | None) -> None:
     """
     Print the string of the slave or the Submit scheduler NAME of the master in DIR.
 
@@ -40,6 +41,8 @@ def furl_of(directory: str, name: str, replace: bool) -> None:
     from .processes import LOCK, Kind, kind_of, strings_in
 
     kind = kind_of(directory)
+    if replace and to is not None:
+        raise click.UsageError("--replace prints no string: leave --to out.")
     if replace:
         if kind is Kind.WEB:
             raise NotFoundError(
@@ -62,7 +65,12 @@ def furl_of(directory: str, name: str, replace: bool) -> None:
     if name not in known:
         near = did_you_mean(name, known, see=f"ls {shlex.quote(os.path.join(directory, 'furls'))}")
         raise NotFoundError(f"There is no string for {name!r:.100} in {directory}.{near}")
-    click.echo(read_furl(os.path.join(directory, "furls", f"{name}.furl")))
+    furl = read_furl(os.path.join(directory, "furls", f"{name}.furl"))
+    if to is None:
+        click.echo(furl)
+        return
+    with new_secret_file(to) as give:
+        give(furl)
 
 
 def _replace(directory: str, furl: str) -> None:

@@ -4,6 +4,7 @@ Hand out FURLs: one command for each right.
 
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import click
@@ -14,7 +15,7 @@ from .cells import WEBHOOKS, grant_purpose
 from .commands import Commands
 from .connection import MasterLink
 from .farm_command import FarmClient, FarmCommand
-from .output import note
+from .output import new_secret_file, note, secret_file_option
 from .quantities import DURATION, SIZE
 
 commands = Commands()
@@ -32,7 +33,7 @@ def grant() -> None:
     Make a string: to request builds, to report changes, to look, to control, to sign and publish packages, or to do
     everything.
 
-    The string is printed once, on standard output, and is in no file of the farm.
+    The string is printed once, on standard output, or written to the FILE of --to.  It is in no file of the farm.
     """
 
 
@@ -51,6 +52,7 @@ def grant() -> None:
     help="Of a target: the highest priority of its jobs; 0 otherwise.",
 )
 @_label
+@secret_file_option
 def grant_submit(farm: FarmClient, builder: str, expires: float | None, **more: Any) -> None:
     """
     A string to request builds: of the Submit scheduler BUILDER, or of the one that submits to that builder alone.
@@ -73,6 +75,7 @@ def grant_submit(farm: FarmClient, builder: str, expires: float | None, **more: 
 @click.option("--per-hour", type=_count, metavar="N", help="How often in any hour.")
 @click.option("--largest", type=SIZE, help="The largest input: 500k, 1M.")
 @_label
+@secret_file_option
 def grant_change(
     farm: FarmClient,
     repository: str,
@@ -104,26 +107,28 @@ def grant_change(
 @_expires
 @click.option("--per-hour", type=_count, metavar="N", help="How many webhooks in any hour.")
 @_label
-def grant_webhooks(farm: FarmClient, expires: float | None, per_hour: int | None, label: str) -> None:
+@secret_file_option
+def grant_webhooks(farm: FarmClient, expires: float | None, **more: Any) -> None:
     """
     A string to pass webhooks of forges to the master, which checks each with the secret in master.cfg.
 
     Use it with: buildbot-lite create-web WEBDIR -
     """
-    _hand_out(farm, "change", object=WEBHOOKS, lasts=expires, per_hour=per_hour, label=label)
+    _hand_out(farm, "change", object=WEBHOOKS, lasts=expires, **more)
 
 
 @grant.command("jobs", cls=FarmCommand, short_help="A string for all jobs of packages of one TARGET.")
 @click.argument("target")
 @_expires
 @_label
-def grant_jobs(farm: FarmClient, target: str, expires: float | None, label: str) -> None:
+@secret_file_option
+def grant_jobs(farm: FarmClient, target: str, expires: float | None, **more: Any) -> None:
     """
     A string for all jobs of packages of TARGET: to list, show, kill, requeue and finish them, and to pause the target.
 
     Use it with: buildbot-lite package list --furlfile FILE, and so on.
     """
-    _hand_out(farm, "jobs", object=target, lasts=expires, label=label)
+    _hand_out(farm, "jobs", object=target, lasts=expires, **more)
 
 
 @grant.command("shell", cls=FarmCommand, short_help="A string for shells in the roots of failed builds of TARGET.")
@@ -136,7 +141,8 @@ def grant_jobs(farm: FarmClient, target: str, expires: float | None, label: str)
 )
 @_expires
 @_label
-def grant_shell(farm: FarmClient, target: str, jobs_of: int | None, expires: float | None, label: str) -> None:
+@secret_file_option
+def grant_shell(farm: FarmClient, target: str, jobs_of: int | None, expires: float | None, **more: Any) -> None:
     """
     A string to list and show the jobs of TARGET, and to enter the roots of builds that failed.  Whoever has it can run
     any program there, on the slave's machine, without the network.
@@ -145,15 +151,18 @@ def grant_shell(farm: FarmClient, target: str, jobs_of: int | None, expires: flo
 
     Use it with: buildbot-lite package shell --furlfile FILE JOB ARCH
     """
-    _hand_out(farm, "shell", object=target if jobs_of is None else f"{target} {jobs_of}", lasts=expires, label=label)
+    _hand_out(farm, "shell", object=target if jobs_of is None else f"{target} {jobs_of}", lasts=expires, **more)
 
 
 @grant.command("watch", cls=FarmCommand, short_help="A string to look at one REQUEST, or at the whole farm.")
 @click.argument("request", type=REQUEST, required=False)
 @_expires
 @_label
+@secret_file_option
 @click.option("--web", is_flag=True, help="For a web process that is not beside the master: it redeems codes, too.")
-def grant_watch(farm: FarmClient, request: AskedRequest | None, expires: float | None, label: str, web: bool) -> None:
+def grant_watch(
+    farm: FarmClient, request: AskedRequest | None, expires: float | None, label: str, web: bool, to: str | None
+) -> None:
     """
     A string to look at one REQUEST, or without one at the whole farm.  REQUEST is its number, or a build of it, as
     BUILDER/NUMBER.
@@ -166,7 +175,7 @@ def grant_watch(farm: FarmClient, request: AskedRequest | None, expires: float |
     """
     # Masters of earlier versions know it by its label.
     more = {"web": True, "label": label or _WEB_PAGES} if web else {"label": label}
-    _hand_out(farm, "watch", object="", about=request, lasts=expires, **more)
+    _hand_out(farm, "watch", object="", about=request, lasts=expires, to=to, **more)
 
 
 @grant.command(
@@ -174,8 +183,9 @@ def grant_watch(farm: FarmClient, request: AskedRequest | None, expires: float |
 )
 @_expires
 @_label
+@secret_file_option
 @click.option("--web", is_flag=True, help="For a browser: print an address with a code, which works once.")
-def grant_control(farm: FarmClient, expires: float | None, label: str, web: bool) -> None:
+def grant_control(farm: FarmClient, expires: float | None, label: str, web: bool, to: str | None) -> None:
     """
     A string to look at the farm, and to force, rebuild, cancel, keep, pause, drain and sendchange.
 
@@ -184,46 +194,51 @@ def grant_control(farm: FarmClient, expires: float | None, label: str, web: bool
     With --web, open the printed address in a browser within 10 minutes; the string, which is valid for 12 hours or less
     (--expires), stays in the web process.
     """
+    if web and to is not None:
+        raise click.UsageError("--web prints an address and no string: leave --to out.")
     if web:
         _hand_out_code(farm, lasts=expires, label=label)
     else:
-        _hand_out(farm, "control", lasts=expires, label=label)
+        _hand_out(farm, "control", lasts=expires, label=label, to=to)
 
 
 @grant.command("sign", cls=FarmCommand, short_help="A string to sign the packages of TARGET.")
 @click.argument("target")
 @_expires
 @_label
-def grant_sign(farm: FarmClient, target: str, expires: float | None, label: str) -> None:
+@secret_file_option
+def grant_sign(farm: FarmClient, target: str, expires: float | None, **more: Any) -> None:
     """
     A string to see which packages of TARGET wait for a signature, and to sign them.  Publishing them is another right.
 
     Use it with: buildbot-lite package sign --all --key KEY --furlfile FILE
     """
-    _hand_out(farm, "sign", object=target, lasts=expires, label=label)
+    _hand_out(farm, "sign", object=target, lasts=expires, **more)
 
 
 @grant.command("push", cls=FarmCommand, short_help="A string to publish the signed packages of TARGET.")
 @click.argument("target")
 @_expires
 @_label
-def grant_push(farm: FarmClient, target: str, expires: float | None, label: str) -> None:
+@secret_file_option
+def grant_push(farm: FarmClient, target: str, expires: float | None, **more: Any) -> None:
     """
     A string to publish the packages of TARGET that are signed.
 
     Use it with: buildbot-lite package push --all --furlfile FILE
     """
-    _hand_out(farm, "push", object=target, lasts=expires, label=label)
+    _hand_out(farm, "push", object=target, lasts=expires, **more)
 
 
 @grant.command("admin", cls=FarmCommand, short_help="A string to do everything that this command can do.")
 @_expires
 @_label
-def grant_admin(farm: FarmClient, expires: float | None, label: str) -> None:
+@secret_file_option
+def grant_admin(farm: FarmClient, expires: float | None, **more: Any) -> None:
     """
     A string to do everything that this command can do, also to hand out others.
     """
-    _hand_out(farm, "admin", lasts=expires, label=label)
+    _hand_out(farm, "admin", lasts=expires, **more)
 
 
 _LIMITS = {
@@ -235,9 +250,9 @@ _LIMITS = {
 """The limits that a master tells by the same names with a new string, and their options."""
 
 
-def _hand_out(farm: FarmClient, verb: str, about: AskedRequest | None = None, **of: Any) -> None:
+def _hand_out(farm: FarmClient, verb: str, about: AskedRequest | None = None, to: str | None = None, **of: Any) -> None:
     """
-    Have a string for *verb* made, and print it.  *about*: the request that it is for.
+    Have a string for *verb* made, and print it, or write it to the new file *to*.  *about*: the request that it is for.
     """
     question = {"ask": "grant", "to": verb, **{name: value for name, value in of.items() if value is not None}}
 
@@ -245,10 +260,12 @@ def _hand_out(farm: FarmClient, verb: str, about: AskedRequest | None = None, **
         named = {} if about is None else {"object": str(await about.find(link))}
         return await _limited(link, {**question, **named})
 
-    answer = farm.call(work)
-    given = answer["grant"]
-    note(f"# string #{given['grant']} ({grant_purpose(given)}); shown only this once")
-    click.echo(answer["furl"])
+    with nullcontext(click.echo) if to is None else new_secret_file(to) as give:
+        answer = farm.call(work)
+        given = answer["grant"]
+        where = "shown only this once" if to is None else f"it is in {to} alone"
+        note(f"# string #{given['grant']} ({grant_purpose(given)}); {where}")
+        give(answer["furl"])
 
 
 def _hand_out_code(farm: FarmClient, *, lasts: float | None, label: str) -> None:

@@ -5,14 +5,17 @@ Lists are tables for people, or JSON for programs.
 """
 
 import json
+import os
 import select
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Self
 
 import click
 from twisted.internet.defer import Deferred
 
+from ..errors import BuildbotLiteError
 from ..model.display import printable
 
 OUT, ERR = 1, 2
@@ -91,6 +94,36 @@ def read_secret(prompt: str) -> str:
     if sys.stdin.isatty():
         return str(click.prompt(prompt, hide_input=True, err=True, prompt_suffix=": "))
     return decoded(sys.stdin.buffer.read(LARGEST_FURL_FILE))
+
+
+secret_file_option = click.option(
+    "--to", metavar="FILE", help="Write it to FILE, a new file that only you can read, instead of standard output."
+)
+
+
+@contextmanager
+def new_secret_file(path: str) -> Iterator[Callable[[str], object]]:
+    """
+    Make the file *path*, which only this user can read from its beginning, and provide the function that writes a line
+    to it.  The file is removed if the block raises; `BuildbotLiteError` if it is there already.
+    """
+    if not path:
+        raise click.UsageError("--to needs a file, and this is an empty word.")
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        raise BuildbotLiteError(
+            f"{path} exists already.  Give a file that is new, so that no string is lost."
+        ) from None
+    try:
+        try:
+            with open(descriptor, "w") as file:
+                yield lambda line: file.write(f"{line}\n")
+        except BaseException:
+            os.unlink(path)
+            raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, error.filename or path) from None
 
 
 class ProgressLine:

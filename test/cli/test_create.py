@@ -5,6 +5,7 @@ New directories of masters and slaves, and their FURLs.
 import os
 import re
 import stat
+from pathlib import Path
 from unittest import mock
 
 from buildbot_lite.cli.create import PLACEHOLDER, sample
@@ -263,6 +264,9 @@ class FurlTests(CommandLineCase):
         self.write("farm/furls/bot1.furl", f"# slave bot1\n{FURL}\n")
 
         self.assertEqual(self.command("furl", "farm", "bot1").out, f"{FURL}\n")
+        self.assertEqual(self.command("furl", "farm", "bot1", "--to", "bot1.furl").out, "")
+        self.assertEqual(Path("bot1.furl").read_text(), f"{FURL}\n")
+        self.assertIn("bot1.furl exists already", self.refused("furl", "farm", "bot1", "--to", "bot1.furl"))
         self.assertEqual(
             self.refused("furl", "farm", "../private/admin"),
             "There is no string for '../private/admin' in farm.  There are: bot1.",

@@ -49,6 +49,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "package requeue": ("7",),
     "package finish": ("7",),
     "package fetch": ("7",),
+    "package log": ("7", "amd64"),
     "package targets": (),
     "package pause": ("none",),
     "package unpause": ("none",),

@@ -3,7 +3,14 @@ The commands for grants and leaving slaves.
 """
 
 import json
+import os
+import stat
+from pathlib import Path
 from typing import Any
+
+from buildbot_lite.cli import grant
+from buildbot_lite.cli.program import FAILED, USAGE
+from buildbot_lite.errors import NotFoundError
 
 from .command_line_case import FURL, CommandLineCase
 
@@ -38,6 +45,51 @@ class GrantCommandCase(CommandLineCase):
 
 
 class GrantTests(GrantCommandCase):
+    def test_file(self) -> None:
+        """
+        With --to, a string of any kind is written to a new file that only its owner can read, whatever the umask, and
+        to no terminal.
+        """
+        self.master.answers = {"grant": {"grant": GRANT, "furl": FURL}}
+        self.addCleanup(os.umask, os.umask(0))
+        words = {"submit": ("go",), "change": ("https://a.example/",), "jobs": ("f4",), "shell": ("f4",)}
+        words |= {"sign": ("f4",), "push": ("f4",)}
+        for verb in grant.grant.commands:
+            said = self.command("grant", verb, "farm", *words.get(verb, ()), "--to", f"{verb}.furl")
+            self.assertEqual((said.code, said.out), (0, ""), said.err)
+            self.assertIn(f"; it is in {verb}.furl alone\n", said.err)
+            self.assertNotIn("pb://", said.err)
+            self.assertEqual(Path(f"{verb}.furl").read_text(), f"{FURL}\n")
+            self.assertEqual(stat.S_IMODE(os.stat(f"{verb}.furl").st_mode), 0o600)
+
+    def test_file_exists(self) -> None:
+        """
+        With --to, a file that is there stays as it is, and no string is made.
+        """
+        Path("alice.furl").write_text("precious")
+        for path in ("alice.furl", "."):
+            said = self.command("grant", "submit", "farm", "go", "--to", path)
+            self.assertEqual(said.code, FAILED)
+            self.assertEqual(said.err, f"{path} exists already.  Give a new file, so that no string is lost.\n")
+        self.assertEqual(Path("alice.furl").read_text(), "precious")
+        self.assertEqual(self.master.questions, [])
+
+    def test_file_without_string(self) -> None:
+        """
+        With --to, there is no file when the master makes no string.
+        """
+        self.master.answers = {"grant": NotFoundError("There is no builder 'go'.")}
+        self.assertEqual(self.command("grant", "submit", "farm", "go", "--to", "alice.furl").code, FAILED)
+        self.assertFalse(os.path.lexists("alice.furl"))
+
+    def test_no_file_for_a_browser(self) -> None:
+        """
+        The address of --web is for a browser, not for a file.
+        """
+        said = self.command("grant", "control", "farm", "--web", "--to", "alice.furl")
+        self.assertEqual(said.code, USAGE)
+        self.assertIn("leave --to out", said.err)
+
     def test_furl_alone_on_stdout(self) -> None:
         """
         Promise 17: `grant` prints only the FURL on standard output; its description goes to standard error.
