@@ -3,8 +3,8 @@ The pages: which address shows what, and how an answer is sent.
 
 ::
 
-    Site ──► klein ──► Route.render(view, asked, names) ──► Reply ──► kept ──► gzip, ETag ──► the browser
-                                                        └─► Streamed ────────────────────────►
+    RequestsInTurn ──► klein ──► Route.render(view, asked, names) ──► Reply ──► kept ──► gzip, ETag ──► the browser
+                                                                  └─► Streamed ────────────────────────►
 
 Of what takes long to send, the rest is an `AnswerRest`.
 """
@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 from attrs import evolve
 from klein import Klein
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.web.resource import IResource
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import IntegerConverter, RequestRedirect
@@ -40,6 +41,7 @@ from .replies.redirection import without_slashes
 from .serving.fair_turns import FairTurns
 from .serving.held_turn import HeldTurn
 from .serving.policy import PAGE_HEADERS, host_name
+from .serving.requests_in_turn import RequestsInTurn
 from .serving.site import MOST_CONNECTIONS
 from .view import FarmView, Reply, Route, Streamed
 
@@ -61,6 +63,8 @@ _LARGE_FORMS = re.compile(rb"/builders/[^/?]+/force(\?.*)?")
 
 MOST_AT_ONCE = 16
 """Pages that are made at a time, each of which holds what it has read so far; others wait for their turn."""
+MOST_ADMITTED = 64
+"""Requests that klein knows, and that wait for such a turn or have it; not those that wait for something else."""
 # As many a second as there is time for.
 _NO_RATE = 1_000_000
 _TOO_MANY = "Too many pages are asked for at this moment.  Try again in a second."
@@ -85,11 +89,12 @@ class Pages:
         self._view = view
         self._large = LargeReplies(view.logs.clock, view.rooms.answers)
         clock = view.logs.clock
-        turns = FairTurns(clock.seconds, clock, MOST_AT_ONCE, _NO_RATE, _NO_RATE, MOST_CONNECTIONS, _TOO_MANY)
-        self._kept = KeptReplies(view.live.clock, turns)
+        self._clock = clock
+        self._kept = KeptReplies(view.live.clock, _turns(clock, MOST_AT_ONCE))
         self._app = Klein()
         self._app.url_map.converters["int"] = _NumberInAddress
-        for route in (*routes, Route("/static/<name>", _static, kept=0, is_open=True, in_turn=False)):
+        self._routes = (*routes, Route("/static/<name>", _static, kept=0, is_open=True, in_turn=False))
+        for route in self._routes:
             self._add(route)
         self._app.handle_errors(HTTPException)(
             lambda request, failure: Deferred.fromCoroutine(self._refuse(request, failure.value))
@@ -99,8 +104,8 @@ class Pages:
         """
         The resource at the root of a site.
         """
-        resource: IResource = self._app.resource()
-        return resource
+        at_once = tuple(each.rule.partition("<")[0].encode() for each in self._routes if not each.in_turn)
+        return RequestsInTurn(self._app.resource(), _turns(self._clock, MOST_ADMITTED), self._clock, at_once)
 
     def takes_large_form(self, request: Any, path: bytes) -> bool:
         """
@@ -179,14 +184,14 @@ class Pages:
         if asked.names_holder:
             # What everybody may see costs no question about a string.
             asked = evolve(asked, takes_password=route.takes_password and await self._is_for_us(asked))
-            holder = await self._view.sessions.holder(asked, by_string=not route.is_open)
+            holder = await asked.waiting(self._view.sessions.holder(asked, by_string=not route.is_open))
             asked = evolve(asked, holder=holder)
             asked.http.belongs_to(asked.occupant)
         if asked.method not in {"GET", "HEAD"} and is_foreign(asked):
             raise RefusedError("A page of another site sent this.  Nothing was done.")
         # While nobody knows whether the farm is private, it is.
         if asked.holder is None and not route.is_open:
-            www = await self._view.live.answer("www")
+            www = await asked.waiting(self._view.live.answer("www"))
             if not www and self._view.live.away_since is None:
                 raise NoAnswerError(_NOT_TOLD)
             if is_private(www):
@@ -201,7 +206,7 @@ class Pages:
         password = password_of(asked)
         if password is None or password.startswith(FURL):
             return password is not None
-        www = await self._view.live.answer("www")
+        www = await asked.waiting(self._view.live.answer("www"))
         return bool(www) and is_private(www)
 
     async def _kept_or_new(
@@ -253,6 +258,10 @@ class Pages:
         if isinstance(error, MethodNotAllowed) and error.valid_methods:
             reply = evolve(reply, headers={"allow": ", ".join(sorted(error.valid_methods))})
         return _headed(request, PreparedReply(reply))
+
+
+def _turns(clock: IReactorTime, at_once: int) -> FairTurns:
+    return FairTurns(clock.seconds, clock, at_once, _NO_RATE, _NO_RATE, MOST_CONNECTIONS, _TOO_MANY)
 
 
 def _is_of_directory(route: Route, asked: PageRequest) -> bool:

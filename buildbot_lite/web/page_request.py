@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Mapping
 from typing import Any, TypeVar
 
 from attrs import frozen
+from twisted.internet.defer import Deferred
 
 from ..errors import NeedsHolderError, RefusedError
 from ..model.whole_numbers import whole_number
@@ -107,7 +108,21 @@ class PageRequest:
         What *awaited* becomes, which may take long: others have their turns meanwhile.  So it needs a bound of its own
         on how much of it there is at a time.
         """
-        return await (awaited if self.turn is None else self.turn.outside(awaited))
+        waiting = self.waiting(awaited)
+        return await (waiting if self.turn is None else self.turn.outside(waiting))
+
+    async def waiting(self, awaited: Awaitable[T]) -> T:
+        """
+        What *awaited* becomes; if it is not there at once, others are admitted in place of this request.
+        """
+
+        async def of() -> T:
+            return await awaited
+
+        work = Deferred.fromCoroutine(of())
+        if not work.called or work.paused:
+            self.http.leave()
+        return await work
 
     def permitted(self, question: str) -> Holder:
         """

@@ -11,6 +11,7 @@ A request with bounds.
 - Forms and cookies are not parsed here.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from io import SEEK_END, BytesIO
 from typing import IO, Any
@@ -66,6 +67,7 @@ class BoundedRequest(Request):
     _room: BodyRoom | None = None
     _larger_room: BodyRoom | None = None
     _wait: IDelayedCall | None = None
+    _left: Callable[[], object] | None = None
     _body: IO[bytes]
     channel: Any
     visitor: WebVisitor
@@ -236,10 +238,26 @@ class BoundedRequest(Request):
         super().connectionLost(reason)  # type: ignore[no-untyped-call]  # Twisted's
         self._forget()
 
+    def when_left(self, left: Callable[[], object]) -> None:
+        """
+        Call *left* at `leave`.  Replaces what an earlier call gave.
+        """
+        self._left = left
+
+    def leave(self) -> None:
+        """
+        Give up the place of this request among those whose answers are made: it waits for something else, or it is
+        answered or lost, or its answer is only sent.  Only the first call has an effect.
+        """
+        left, self._left = self._left, None
+        if left is not None:
+            left()
+
     def forget_question(self) -> None:
         """
         Forget what was asked, and who waits for that: the head of the answer is set, and the rest is only sent.
         """
+        self.leave()
         self._adapterCache.clear()
         self.notifications.clear()
         self.requestHeaders = _NO_HEADERS
@@ -255,6 +273,7 @@ class BoundedRequest(Request):
         # klein's functions for a request know each other and the request, and so does its adapter: it is left to the
         # garbage collector.  Not with what it has: a thousand connections that are lost at once would be in memory
         # beside the next thousand.
+        self.leave()
         self._adapterCache.clear()
         self.requestHeaders = self.responseHeaders = _NO_HEADERS
         self.producer = self.transport = None
