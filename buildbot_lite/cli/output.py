@@ -112,9 +112,7 @@ def new_secret_file(path: str) -> Iterator[Callable[[str], object]]:
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     except FileExistsError:
-        raise BuildbotLiteError(
-            f"{path} exists already.  Give a file that is new, so that no string is lost."
-        ) from None
+        raise BuildbotLiteError(f"{path} exists already.  Give a new file, so that no string is lost.") from None
     try:
         try:
             with open(descriptor, "w") as file:

@@ -130,6 +130,7 @@ def sign(
     if key is None:
         raise click.UsageError("Give --key KEY, or --json to see what is to be signed.")
     gnupg = Gnupg(key)
+    gnupg.check()
     if watch:
         farm.call(lambda link: _watched(farm, link, gnupg, rules, target))
         return
@@ -281,6 +282,10 @@ def _tell(farm: FarmClient, summary: SigningSummary) -> None:
         note("Nothing was signed.")
         raise click.exceptions.Exit(1)
     if not summary.jobs:
+        return
+    if not summary.fetched:
+        pushing = _command(farm, "package push", *summary.jobs)
+        note(f"nothing is left to sign: {_named(summary.jobs)} had all signatures before.  Publish: {pushing}")
         return
     note(f"# {summary.fetched:,} of {summary.size:,} bytes went out")
     if summary.pushed:

@@ -36,12 +36,13 @@ sys.meta_path.insert(0, Interrupting())
 
 WITH_ANSWERS = """
 import sys
-from buildbot_lite.cli import connection, program
+from buildbot_lite.cli import connection, package_signing, program
 
 async def ask(link, question):
     return {answers!r}[question["ask"]]
 
 connection.NetworkLink.ask = ask
+package_signing.Gnupg.check = lambda gnupg: None
 sys.exit(program.run(sys.argv[1:]))
 """
 

@@ -70,9 +70,10 @@ class PackageSigningTests(CommandLineCase):
             self.signed.append(data)
             return Signature(BINARY, RSA, "SHA256", b"signature")
 
-        patch = mock.patch("buildbot_lite.cli.package_signing.Gnupg.sign", sign)
-        patch.start()
-        self.addCleanup(patch.stop)
+        for name, fake in (("sign", sign), ("check", lambda gnupg: None)):
+            patch = mock.patch(f"buildbot_lite.cli.package_signing.Gnupg.{name}", fake)
+            patch.start()
+            self.addCleanup(patch.stop)
         self.offer(waiting(3))
         index = {**wanted("repomd.xml", REPOMD), "contents": b64encode(REPOMD).decode()}
         self.answers["sign-give"] = {"taken": 0}
@@ -94,6 +95,29 @@ class PackageSigningTests(CommandLineCase):
         self.assertIn(f"# {len(REPOMD)} of {34_000 + len(REPOMD):,} bytes went out\n", said.err)
         self.assertIn("signed: job 3.  Publish: buildbot-lite package push 3 --furlfile FILE\n", said.err)
         self.assertEqual(self.signed, [REPOMD])
+
+    def test_no_key(self) -> None:
+        """
+        A key that gpg does not have is refused before anything is asked, of the master or of the signer.
+        """
+        missing = InputError("gpg has no secret key '1234ABCD' here.")
+        with mock.patch("buildbot_lite.cli.package_signing.Gnupg.check", side_effect=missing):
+            for words in (("3",), ("--watch",)):
+                said = self.command("package", "sign", *words, *KEY, *STRING)
+                self.assertEqual((said.code, said.err), (FAILED, f"{missing}\n"))
+        self.assertEqual(self.master.questions, [])
+
+    def test_signed_before(self) -> None:
+        """
+        Of a job whose signatures are all there, no signature is claimed.
+        """
+        self.answers["sign-prepare"] = {"files": []}
+        said = self.command("package", "sign", "3", *KEY, *STRING, "--yes")
+        self.assertEqual(said.code, 0, said.err)
+        publish = "Publish: buildbot-lite package push 3 --furlfile FILE\n"
+        self.assertIn(f"nothing is left to sign: job 3 had all signatures before.  {publish}", said.err)
+        self.assertNotIn("went out", said.err)
+        self.assertEqual(self.signed, [])
 
     def test_shows_packages(self) -> None:
         """

@@ -358,7 +358,7 @@ class RightToEnterTests(RootShellCase):
         for wrong in ("none", f"plain {own.id}", "bookworm x", "bookworm 999", f"bookworm {own.id} {own.id}"):
             self.failureResultOf(Deferred.fromCoroutine(designate(wrong)), NotFoundError)
         unknown = self.failureResultOf(Deferred.fromCoroutine(designate("none")))
-        self.assertEqual(str(unknown.value), "There is no target 'none'.  See: buildbot-lite package targets")
+        self.assertEqual(str(unknown.value), "There is no target 'none'.  There are: bookworm, plain.")
         self.enter(self.grant(SHELL_VERB, mine))
         for of in ("plain", f"bookworm {other.id}"):
             grant = self.grant(SHELL_VERB, of)

@@ -448,7 +448,12 @@ class SignerTests(_SigningCase):
                 self.assertEqual(signature.kind, int(text))
                 self.assertIn(len(signature.data), range(135, 459))
                 key.check_signature(b"data", signature.data, "x")
+            Gnupg(self.rsa.fingerprint).check()
+            missing = self.assertRaises(InputError, Gnupg("nobody@example.org").check)
             error = self.assertRaises(InputError, Gnupg("nobody@example.org").sign, b"data", text=False)
+            self.assertEqual(
+                str(missing), "gpg has no secret key 'nobody@example.org' here.  See: gpg --list-secret-keys"
+            )
             self.assertIn("gpg did not sign with the key 'nobody@example.org'", str(error))
 
     def test_options(self) -> None:

@@ -291,7 +291,7 @@ class SigningServiceTests(SigningServiceCase):
         for verb in ("sign", "push"):
             designate: Any = verbs[verb].designate
             unknown = self.failureResultOf(Deferred.fromCoroutine(designate("bookwurm")), NotFoundError)
-            self.assertEqual(str(unknown.value), "There is no target 'bookwurm'.  See: buildbot-lite package targets")
+            self.assertEqual(str(unknown.value), "There is no target 'bookwurm'.  Did you mean 'bookworm'?")
 
     def test_no_targets(self) -> None:
         """

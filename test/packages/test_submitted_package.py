@@ -49,6 +49,7 @@ WRONG = [
     (archive({".dsc": dsc(FILES), **FILES}), "no name of a file of a source package"),
     (sparse("greet_1.0.tar.xz"), "'greet_1.0.tar.xz' as a sparse file"),
     (archive({"src/greet_1.0.dsc": dsc(FILES)}), "in a directory"),
+    (archive({"greet-1.0/README": b""}), "A source package is a .dsc with the files that it lists"),
     (archive({"../greet_1.0.dsc": dsc(FILES)}), "no name of a file of a source package"),
     (archive(greet())[:1500], "only a part of one"),
     (archive(greet(Source="greet; rm -rf /")), "is no name of a source package"),

@@ -27,6 +27,10 @@ SIGNED = b"-----BEGIN PGP SIGNED MESSAGE-----"
 _DSC_BEGINNINGS = (SIGNED, b"Format:", b"Source:")
 _LONGEST_BEGINNING = 64
 _PIECE = 1 << 20
+_WANTED = (
+    "A source package is a .dsc with the files that it lists, in an archive of them (tar -C DIRECTORY -c FILE…), "
+    "or a .src.rpm.  What is in git is built of a tag."
+)
 
 
 @frozen
@@ -92,19 +96,16 @@ def _in_archive(archive: Archive) -> SubmittedPackage:
 
 def _check_place(name: str, *, is_file: bool) -> None:
     if not is_file:
-        raise InputError(f"The archive has {name!r:.200}, which is no file.  Put only files into it.")
+        raise InputError(f"The archive has {name!r:.200}, which is no file.  {_WANTED}")
     if name.startswith("."):
         raise InputError(f"The archive has {name!r:.200}, which is no name of a file of a source package.")
     if "/" in name:
-        raise InputError(
-            f"The archive has {name!r:.200} in a directory.  Make it in the directory of the files: "
-            "tar -C DIRECTORY -c FILE…"
-        )
+        raise InputError(f"The archive has {name!r:.200} in a directory.  {_WANTED}")
 
 
 def _only(packages: dict[str, SourcePackage]) -> tuple[str, SourcePackage]:
     if not packages:
-        raise InputError("The archive has no source package: neither a .dsc nor a .src.rpm.")
+        raise InputError(f"The archive has no source package: neither a .dsc nor a .src.rpm.  {_WANTED}")
     if len(packages) > 1:
         raise InputError(
             f"The archive has {_names(packages)}.  Submit one source package at a time, or a chain of them with: "

@@ -8,6 +8,7 @@ from typing import TypeVar
 from ...deferreds import CoroutineLock
 from ...errors import NotFoundError
 from ...master.farm import Farm
+from ...model.suggestions import did_you_mean
 from ..records import results
 from ..records.jobs import Job
 from ..targets.target import Target
@@ -68,4 +69,5 @@ def no_target(name: str, targets: Collection[str]) -> NotFoundError:
             f"There is no target {name!r:.100}, and no other.  Targets are written in c['targets'] of master.cfg; "
             "docs/packages.md has examples."
         )
-    return NotFoundError(f"There is no target {name!r:.100}.  See: buildbot-lite package targets")
+    near = did_you_mean(name, targets, see="buildbot-lite package targets")
+    return NotFoundError(f"There is no target {name!r:.100}.{near}")

@@ -33,20 +33,21 @@ class Gnupg:
         if not _KEY.match(self.key):
             raise InputError(f"{self.key!r:.100} names no key: give its fingerprint (gpg --list-secret-keys).")
 
+    def check(self) -> None:
+        """
+        `InputError` unless gpg has the secret key, or knows the card that has it.
+        """
+        argv = ["gpg", "--batch", "--with-colons", "--list-secret-keys", self.key]
+        if self._run(argv, b"", "look for the key").returncode:
+            raise InputError(f"gpg has no secret key {self.key!r} here.  See: gpg --list-secret-keys")
+
     def sign(self, data: bytes, *, text: bool) -> Signature:
         """
         A detached signature of *data*; *text*: whether it is a signature of text (RFC 9580, 5.2.1).  `InputError`.
         """
         argv = ["gpg", "--no-armor", "--textmode" if text else "--no-textmode", "--digest-algo", "SHA256"]
         argv += ["--local-user", self.key, "--output", "-", "--detach-sign"]
-        try:
-            ran = subprocess.run(
-                argv, input=data, capture_output=True, timeout=SECONDS, check=False, env={**os.environ, **_terminal()}
-            )
-        except FileNotFoundError:
-            raise InputError("gpg is not installed here (Debian: apt install gnupg).") from None
-        except subprocess.TimeoutExpired:
-            raise InputError(f"gpg did not sign within {SECONDS:.0f} s.") from None
+        ran = self._run(argv, data, "sign")
         if ran.returncode:
             said = last_complaint(ran.stderr) or "it says no reason"
             raise InputError(f"gpg did not sign with the key {self.key!r}: {said}.")
@@ -54,6 +55,16 @@ class Gnupg:
         if signature.kind != (TEXT if text else BINARY):
             raise InputError("gpg made another kind of signature than it was asked for: see your gpg.conf.")
         return signature
+
+    def _run(self, argv: list[str], data: bytes, what: str) -> subprocess.CompletedProcess[bytes]:
+        try:
+            return subprocess.run(
+                argv, input=data, capture_output=True, timeout=SECONDS, check=False, env={**os.environ, **_terminal()}
+            )
+        except FileNotFoundError:
+            raise InputError("gpg is not installed here (Debian: apt install gnupg).") from None
+        except subprocess.TimeoutExpired:
+            raise InputError(f"gpg did not {what} within {SECONDS:.0f} s.") from None
 
 
 def _terminal() -> dict[str, str]:
