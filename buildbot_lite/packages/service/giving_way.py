@@ -79,7 +79,7 @@ def why_holders_keep(job: Job, holders: Collection[ResultHolder], owners: Collec
     The end of the sentence that says why results do not give way to those of *job*; "": because of their jobs they may.
     *holders*: all jobs of their version.  *owners*: the numbers of those that stored them.
     """
-    if None in owners or not {each.job.id for each in holders}.issuperset(owners):
+    if not {each.job.id for each in holders}.issuperset(owners):
         return f"of a job that is not remembered any more: {OTHER_VERSION}"
     for each in sorted(holders, key=lambda each: each.job.id):
         other = each.job
