@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import InputError
 from buildbot_lite.packages.service import job_mail
-from buildbot_lite.status.reporters.mail import MailNotifier
+from buildbot_lite.status.reporters.mail import MOST_RECIPIENTS, MailNotifier
 from buildbot_lite.storage.records import outbox
 from buildbot_lite.storage.records.outbox import OutboxMessage
 from test.control.test_submissions import FakeWatcher
@@ -147,6 +147,16 @@ class ScriptFailedTests(RepositoryCase):
         (message,) = self.harness.read(lambda c: outbox.due(c, "mail", self.harness.clock.seconds()))
         self.assertEqual(message.body["to"], ["admin@example.org"])
         self.assertIn("The packages are public, but push.sh failed.", message.body["text"])
+
+    def test_many_admins(self) -> None:
+        """
+        However many others a mail goes to, the submitter is among those who get it.
+        """
+        admins = [f"a{number}@example.org" for number in range(2 * MOST_RECIPIENTS)]
+        notifier = MailNotifier("farm@example.org", extraRecipients=admins)
+        body = notifier.compose_for("Alice <alice@example.org>", "s", "t", to_extra=True)
+        self.assertEqual(len(body["to"]), MOST_RECIPIENTS)
+        self.assertIn("alice@example.org", body["to"])
 
 
 PIECES = (
