@@ -118,7 +118,8 @@ class LiveScriptTests(BrowserCase):
         _Server.more = (
             '<form id="f"><input name="a" value="0"><input name="a" value="0"><textarea name="b"></textarea>'
             '<input type="checkbox" name="c" value="1"><input type="checkbox" name="c" value="2" checked>'
-            '<select name="d"><option>x</option><option>y</option></select></form><pre id="pre" '
+            '<select name="d"><option>x</option><option>y</option></select>'
+            '<select name="e"><option>0</option></select></form><pre id="pre" '
             f'style="max-height: 50px; overflow: auto; white-space: pre">{"<br>".join(["wide " * 200] * 50)}</pre>'
         )
         self.addCleanup(setattr, _Server, "more", "")
@@ -134,17 +135,17 @@ class LiveScriptTests(BrowserCase):
             second.setSelectionRange(1, 3);
             """
         )
-        _Server.more = _Server.more.replace('value="0"', 'value="7"')
+        _Server.more = _Server.more.replace('value="0"', 'value="7"').replace("<option>0", "<option>7")
         _Server.refuses.discard("events")
         browser.until(lambda: not browser.one("#main").text.startswith("0 "), "the page is made anew")
         script = """
-            const [first, second, text, one, two, choice] = document.getElementById("f").elements;
+            const [first, second, text, one, two, choice, other] = document.getElementById("f").elements;
             const {scrollLeft, scrollTop} = document.getElementById("pre");
             return [first.value, second.value, text.value, one.checked, two.checked, choice.value,
-                    scrollLeft, scrollTop, document.activeElement === second,
+                    other.value, scrollLeft, scrollTop, document.activeElement === second,
                     second.selectionStart, second.selectionEnd];
             """
-        self.assertEqual(browser.run(script), ["7", "typed", "some\nlines", True, False, "y", 30, 40, True, 1, 3])
+        self.assertEqual(browser.run(script), ["7", "typed", "some\nlines", True, False, "y", "7", 30, 40, True, 1, 3])
 
     def test_ages(self) -> None:
         """

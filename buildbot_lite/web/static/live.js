@@ -81,7 +81,12 @@
   };
 
   const isFilled = (field) => {
-    if (field.matches("select")) return [...field.options].some((each) => each.selected !== each.defaultSelected);
+    if (field.matches("select")) {
+      const options = [...field.options];
+      // Where the server chooses none, the browser chooses the first of those of which there is one.
+      const isSent = field.multiple || options.some((each) => each.defaultSelected);
+      return options.some((each, place) => each.selected !== (isSent ? each.defaultSelected : place === 0));
+    }
     return field.value !== field.defaultValue || Boolean(field.checked) !== Boolean(field.defaultChecked);
   };
   // Puts *part* in the place of *here*, with what the reader opened, wrote, focused and scrolled there.
