@@ -8,9 +8,9 @@ One client's stream of the feed, as server-sent events (WHATWG HTML, section 9.2
     data: {"kind": "build.finished", "request": 12, "build": 7, "at": 1800000000.0, "body": {…}}
 
 What is kept for a client is the number of the last event that it was sent, not events.  A client that reads slowly has
-at most `SMALL_BUFFER` (2 KiB) and one write unsent; then it is sent nothing until it has read, and is cut after
-`LONGEST_PAUSE` seconds (`serving.timed_producer`).  It continues where it stood.  The more clients do not read, the
-smaller are the writes: a page of events goes to all streams in one turn, before the first of them can be sent.
+at most `SMALL_BUFFER` (2 KiB, `serving.timed_producer`) and one write unsent; then it is sent nothing until it has
+read, and is cut after `LONGEST_PAUSE` seconds.  It continues where it stood.  The more clients do not read, the smaller
+are the writes: a page of events goes to all streams in one turn, before the first of them can be sent.
 """
 
 from collections.abc import Callable, Mapping
