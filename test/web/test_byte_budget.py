@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.web.serving.body_room import BodyRoom, HeldBody
 from buildbot_lite.web.serving.byte_budget import ByteBudget
 from buildbot_lite.web.serving.fair_places import Occupant
+from buildbot_lite.web.serving.packing import PACKER, PackingPlaces
 from buildbot_lite.web.serving.rooms import LARGEST_FORCED, LARGEST_FORM, MOST_IN_ALL, Rooms
 from buildbot_lite.web.serving.site import make_factory
 
@@ -81,6 +82,19 @@ class ByteBudgetTests(SynchronousTestCase):
         large, other = budget.share(10), budget.share(20)
         large.add(MOST)
         self.assertEqual([other.lacking(count) for count in (20, 21, 30)], [0, 1, 10])
+
+    def test_packing(self) -> None:
+        """
+        Promise 10.10: downloads are compressed while there is memory for it, which is given back afterwards.
+        """
+        places = PackingPlaces(ByteBudget(2 * PACKER).share(2 * PACKER))
+        visitors = [Occupant.at(f"192.0.2.{number}") for number in range(3)]
+        self.assertEqual([places.take(each) for each in visitors], [True, True, False])
+        places.leave(visitors[0])
+        self.assertTrue(places.take(visitors[2]))
+        for each in visitors[1:]:
+            places.leave(each)
+        self.assertEqual((places.taken, places.share.held), (0, 0))
 
 
 class RoomsTests(HookCase):

@@ -33,7 +33,7 @@ from buildbot_lite.web.serving.site import (
 )
 from buildbot_lite.web.serving.timed_producer import LONGEST_PAUSE, SMALL_BUFFER
 from buildbot_lite.web.serving.web_page import WebPage
-from buildbot_lite.web.webhooks.hooks import MOST_AT_ONCE, REPLY_TIMEOUT, ChangeHooks, Handover
+from buildbot_lite.web.webhooks.hooks import MOST_AT_ONCE, REPLY_TIMEOUT, ChangeHooks, Handover, HookInput
 from buildbot_lite.wire.client import Submittable, Take
 
 
@@ -137,6 +137,19 @@ class HookCase(SynchronousTestCase):
         """
         head, _, body = transport.value().partition(b"\r\n\r\n")
         return int(head.split()[1]), body.decode()
+
+
+class HookInputTests(SynchronousTestCase):
+    def test_again(self) -> None:
+        """
+        A webhook can be read again, also from within its head or its body.
+        """
+        delivery = HookInput(b"head\n", BytesIO(b"body"))
+        for _ in range(2):
+            self.assertEqual(read(delivery), b"head\nbody")
+        for offset, rest in ((3, b"d\nbody"), (7, b"dy"), (9, b"")):
+            delivery.seek(offset)
+            self.assertEqual(delivery.read(100), rest)
 
 
 class HandingOverTests(HookCase):

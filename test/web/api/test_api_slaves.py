@@ -2,6 +2,8 @@
 Slaves in the API that the master does not tell of.
 """
 
+from buildbot_lite.storage.records.slaves import Slave
+from buildbot_lite.web.farm.slave_states import one_slave
 from buildbot_lite.web.html.rendering import segment
 
 from ...seeded.live_answers import LiveAnswers
@@ -47,3 +49,12 @@ class StoredSlaveTests(ApiCase):
         self.assertEqual(found["version"], "0.1.0")
         self.assertIn("hostname", found["platform"])
         self.assertIsNotNone(found["attached"])
+
+    def test_unknown(self) -> None:
+        """
+        While the master has never answered, it is not known whether master.cfg has a slave.
+        """
+        row = Slave("oak", "home", "boot", "incarnation", "0.1.0", {}, 1.0, None, None)
+        found = [one_slave(None, "oak", row), one_slave([], "oak", row)]
+        self.assertEqual([(each or {})["state"] for each in found], ["unknown", "not-configured"])
+        self.assertEqual((one_slave(None, "oak", None), one_slave([], "oak", None)), (None, None))
