@@ -263,9 +263,13 @@ def _hand_out(farm: FarmClient, verb: str, about: AskedRequest | None = None, to
     with nullcontext(click.echo) if to is None else new_secret_file(to) as give:
         answer = farm.call(work)
         given = answer["grant"]
-        where = "shown only this once" if to is None else f"it is in {to} alone"
-        note(f"# string #{given['grant']} ({grant_purpose(given)}); {where}")
-        give(answer["furl"])
+        where, number = "shown only this once" if to is None else f"it is in {to} alone", f"#{given['grant']}"
+        note(f"# string {number} ({grant_purpose(given)}); {where}")
+        try:
+            give(answer["furl"])
+        except OSError:
+            note(f"# the string is lost; to revoke it: {farm.command('revoke', number)}")
+            raise
 
 
 def _hand_out_code(farm: FarmClient, *, lasts: float | None, label: str) -> None:

@@ -116,7 +116,7 @@ def new_secret_file(path: str) -> Iterator[Callable[[str], object]]:
     try:
         try:
             with open(descriptor, "w") as file:
-                yield lambda line: file.write(f"{line}\n")
+                yield lambda line: print(line, file=file, flush=True)
         except BaseException:
             os.unlink(path)
             raise

@@ -4,6 +4,8 @@ The commands for grants and leaving slaves.
 
 import json
 import os
+import resource
+import signal
 import stat
 from pathlib import Path
 from typing import Any
@@ -80,6 +82,22 @@ class GrantTests(GrantCommandCase):
         """
         self.master.answers = {"grant": NotFoundError("There is no builder 'go'.")}
         self.assertEqual(self.command("grant", "submit", "farm", "go", "--to", "alice.furl").code, FAILED)
+        self.assertFalse(os.path.lexists("alice.furl"))
+
+    def test_full_disk(self) -> None:
+        """
+        With --to, a string that the disk does not take is named, so that it is revoked, and there is no file.
+        """
+        self.master.answers = {"grant": {"grant": GRANT, "furl": FURL}}
+        before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        self.addCleanup(signal.signal, signal.SIGXFSZ, handler)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+        try:
+            said = self.command("grant", "submit", "farm", "go", "--to", "alice.furl")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        self.assertEqual(said.code, FAILED)
+        self.assertRegex(said.err, r"is lost; to revoke it: buildbot-lite revoke farm '#[0-9]+'\n.*alice.furl")
         self.assertFalse(os.path.lexists("alice.furl"))
 
     def test_no_file_for_a_browser(self) -> None:
