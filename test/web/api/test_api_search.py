@@ -2,11 +2,14 @@
 The search in a log, and what serves the farm, in the API.
 """
 
+import os
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import quote
 
 from buildbot_lite import __version__
+from buildbot_lite.web.api.cursors import cursor_of_name
+from buildbot_lite.web.farm.stored_farm import Places
 from buildbot_lite.web.html.rendering import segment
 from buildbot_lite.web.logs import farm_logs
 
@@ -67,6 +70,25 @@ class SearchTests(ApiCase):
         ):
             self.assertIn(said, self.call(f"{self.address}/search?{query}", 400)["detail"])
         self.call(f"{self.address}x/search?text=a", 404)
+
+    def test_gone(self) -> None:
+        """
+        The search in a log whose file is gone is refused, from either end, and does not find nothing.
+        """
+        places = Places(os.path.join(self.directory, "none"), "")
+        # The view is frozen, and its routes have it already.
+        object.__setattr__(self.view, "places", lambda: places)
+        for back in (0, 1):
+            found = self.call(f"{self.address}/search?text=a&back={back}&cursor={self.cursor(back)}", 404)
+            self.assertIn("is not there any more", found["detail"])
+
+    def cursor(self, back: int) -> str:
+        """
+        The cursor of a search that goes on at the second byte.
+        """
+        found = cursor_of_name("search-back" if back else "search", "1.1.0")
+        assert found is not None
+        return found
 
 
 class AboutTests(ApiCase):
