@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 import click
 from attrs import frozen
 
-from ..errors import NoAnswerError
+from ..errors import InputError, NoAnswerError, NotFoundError, RefusedError
 from ..storage.permissions import refuse_loose
 from .build_names import BuildName, names_no_directory, separated
-from .command_lines import command_line
+from .command_lines import command_line, for_caller
 from .commands import DIRECTORY, HERE, Subcommand
 from .connection import Connect, MasterLink, connect
 from .output import Document, read_secret
@@ -45,7 +45,11 @@ class FarmClient:
         """
         Run *work* with a link to the master, and return its result.
         """
-        result: T = self.connect(self._furl(), work)
+        try:
+            result: T = self.connect(self._furl(), work)
+        except (InputError, NotFoundError, RefusedError) as error:
+            error.args = (for_caller(str(error), self.directory, self.furlfile),)
+            raise
         return result
 
     def command(self, name: str, *arguments: object) -> str:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from unittest import mock
 
 import click
 
@@ -124,6 +125,10 @@ class ExitCodesTests(CommandLineCase):
         """
         super().setUp()
         self.make_farm()
+        # A signer's key.
+        check = mock.patch("buildbot_lite.cli.package_signing.Gnupg.check")
+        check.start()
+        self.addCleanup(check.stop)
         # A working tree and a string for "try".
         for words in (
             ("init", "-q"),

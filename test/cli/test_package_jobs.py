@@ -12,10 +12,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.cli import job_tables
 from buildbot_lite.cli.package_jobs import STATES
 from buildbot_lite.cli.package_rebuild import MOST_TOLD
-from buildbot_lite.cli.program import USAGE
+from buildbot_lite.cli.program import FAILED, USAGE
+from buildbot_lite.errors import NotFoundError, RefusedError
 from buildbot_lite.packages.records.job_states import JobState
 
-from .command_line_case import CommandLineCase
+from .command_line_case import FURL, CommandLineCase
 
 
 def job(number: int, **fields: Any) -> dict[str, Any]:
@@ -67,6 +68,33 @@ class PackageListTests(CommandLineCase):
             self.assertEqual((json.loads(said.out), said.code), ([], 0), said)
             self.assertIn(hint, said.err)
         self.assertEqual(said.err, "")
+
+    def test_remedies_as_typed(self) -> None:
+        """
+        The command that a refusal names is for the same master, however the caller named it; and what a string does not
+        permit is called as it was typed.
+        """
+        self.make_farm()
+        self.write("jobs.furl", f"{FURL}\n")
+        string = ("--furlfile", "jobs.furl")
+        for said, words, told in (
+            ("There is no job 9.  See: buildbot-lite package list", string, "package list --furlfile jobs.furl"),
+            ("There is no job 9.  See: buildbot-lite package list", ("farm",), "package list farm"),
+            ("Not kept (buildbot-lite kept): requeue it.", string, "(buildbot-lite kept --furlfile jobs.furl)"),
+            ("First: buildbot-lite package requeue 7", ("farm",), "buildbot-lite package requeue farm 7"),
+            ("See: buildbot-lite package list farm", ("farm",), "See: buildbot-lite package list farm"),
+            (
+                "This string does not permit 'package-root'.  Ask for one: buildbot-lite grant shell TARGET",
+                string,
+                "This string does not permit 'package show'.  Ask for one: buildbot-lite grant shell TARGET",
+            ),
+        ):
+            for error in (NotFoundError, RefusedError):
+                self.master.answers = {"package-show": error(said)}
+                answer = self.command("package", "show", *words, "9")
+                self.assertEqual(answer.code, FAILED)
+                self.assertIn(told, answer.err)
+                self.assertEqual(answer.err.count("farm"), told.count("farm"))
 
     def test_no_number(self) -> None:
         """
