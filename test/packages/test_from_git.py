@@ -109,6 +109,16 @@ class MakingTests(FromGitCase):
     From a request to the builds.
     """
 
+    def test_no_progress(self) -> None:
+        """
+        Git is not asked for reports of its progress, which would be most of the log that a submitter follows.
+        """
+        self.building.held |= {"git-get"}
+        self.ask_for()
+        self.attach()
+        (getting,) = self.building.waiting
+        self.assertNotIn("--progress", cast("Any", getting.spec).argv)
+
     def test_built(self) -> None:
         """
         Promise 9.1, 9.2: the submitter of a name and a revision reads the number of the job, sees the source package

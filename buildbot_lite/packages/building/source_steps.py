@@ -52,6 +52,8 @@ class Checkout(Git):
     mode: Any = "full"
     method: Any = "clobber"
     tags: Any = True
+    # Submitters follow the log through pipes, too, where reports of progress would be most of it.
+    progress: Any = False
     config: Any = _NO_LFS
     applies_patch = False
 
