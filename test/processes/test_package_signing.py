@@ -111,7 +111,7 @@ class PackageSigningTests(SigningCase):
             push = ("package", "push", numbers[target], "--furlfile")
             refused = self.farm.command(*push, self.string("sign", target))
             remedy = "Ask the farm's admin for one that does: buildbot-lite grant push TARGET"
-            self.assertIn(f"This string does not permit 'push'.  {remedy}", refused.err)
+            self.assertIn(f"This string does not permit 'package push'.  {remedy}", refused.err)
             pushed = self.farm.command(*push, self.string("push", target))
             self.assertEqual(pushed.out.decode(), f"to be published: job {numbers[target]}\n", pushed.err)
         self.wait_for(d="finished", r="finished")
