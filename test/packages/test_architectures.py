@@ -66,7 +66,7 @@ RPM = [
     ("hello", "noarch", "", "noarch", "noarch", "x86_64 i686 s390x"),
     ("hello", "noarch", "", "x86_64 i686", None, ""),
     ("hello", "", "noarch", "", None, ""),
-    ("hello", "", "x86_64 noarch", "", "x86_64", "i686 s390x"),  # noarch subpackages
+    ("hello", "", "x86_64 noarch", "", "x86_64", "i686 s390x noarch"),  # noarch subpackages
     ("hello", "", "x86_64", "x86_64", None, ""),
     ("hello", "x86_64 i686", "", "", "x86_64 i686", "s390x"),
     ("hello", "i686 x86_64", "", "i686", "x86_64", "i686 s390x"),
@@ -133,6 +133,16 @@ class ArchitecturesTests(SynchronousTestCase):
             declared = RpmArchitectures(tuple(build.split()), tuple(exclusive.split()), tuple(exclude.split()))
             with self.subTest(name=name, declared=declared):
                 self._check(lambda: fedora(name, declared), built, skipped)  # noqa: B023 - called at once
+
+    def test_noarch_without_build_arch(self) -> None:
+        """
+        Promise 9.3: a package that names noarch in ExclusiveArch only is not built for it, and the reason says why.
+        """
+        plan = fedora("hello", RpmArchitectures(exclusive=("noarch", "x86_64")))
+        self.assertEqual(
+            plan.skipped["noarch"],
+            "BuildArch of the package does not name it; noarch subpackages are built with the others",
+        )
 
     def test_where_noarch_is_built(self) -> None:
         """

@@ -116,6 +116,9 @@ def rpm_plan(
             skipped[NOARCH] = f"the package excludes {_list(each for each in base if each != NOARCH)}"
         else:
             builds.append(ArchitectureBuild(NOARCH, on))
+    elif NOARCH in declared.exclusive:
+        # rpmbuild compares it with the architecture of the packages that it makes, which only BuildArch makes noarch.
+        skipped[NOARCH] = "BuildArch of the package does not name it; noarch subpackages are built with the others"
     if others := sorted(asked - {NOARCH, *base, *optional, *further}):
         # A package may name hundreds, so they share one entry.
         skipped[_list(others)] = _NOT_HERE
