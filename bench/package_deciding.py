@@ -1,7 +1,7 @@
 """
 The time of one decision of the queue while 1,000 jobs of packages wait, of three architectures each.
 
-    .venv/bin/python -m bench.package_deciding [JOBS]
+    .venv/bin/python bench/package_deciding.py [JOBS]
 
 At first all slaves are busy, and each decision finds that out; then one becomes free, and a build is chosen.  Prints
 JSON; milliseconds of processor time.
@@ -12,10 +12,10 @@ import statistics
 import sys
 import time
 
+from deciding import _Decisions
+
 from buildbot_lite.extensions import configuration_keys
 from buildbot_lite.master.slaves.slots import Slot
-
-from .deciding import _Decisions
 
 JOBS = 1000
 SLAVES = 4

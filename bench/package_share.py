@@ -1,7 +1,7 @@
 """
 Our share of a package's time: everything but the programs in the root (apt, the compiler).
 
-    .venv/bin/python -m bench.package_share [JOBS [ROOTS]]
+    .venv/bin/python bench/package_share.py [JOBS [ROOTS]]
 
 A trivial package is built in an `Overlay` root again and again, after the base was made.  Each script in the root notes
 when it begins and ends, and its processor time; that is subtracted from the time between submission and end of the job,
@@ -15,6 +15,8 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from test.process_table import read_proc
 from test.processes.farm import Farm, until

@@ -1,7 +1,7 @@
 """
 Publishing one more package in a repository with many, against a full run of the program that writes the index.
 
-    .venv/bin/python -m bench.publishing [PACKAGES]
+    .venv/bin/python bench/publishing.py [PACKAGES]
 
 Prints one line of JSON for each kind of repository: seconds, and seconds of processor time (``cpu``) with that of the
 programs.  Packages are small, so a full run reads less here than with real ones.
@@ -17,6 +17,8 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from buildbot_lite.packages.repositories.debian_metadata import DebianMetadata
 from buildbot_lite.packages.repositories.metadata import Metadata
