@@ -40,13 +40,14 @@ from .errors import (
 from .keeper.loop import boottime
 from .keeper.wrapper import UMASK
 from .model.hello import Welcome
-from .model.shell_request import ShellRequest
 from .packages.building.kept_roots import any_expired, removing_expired
+from .packages.building.leftovers import marked, removing_left
 from .slave import connection_state
 from .slave.assembly import SlaveAssembly
 from .slave.connection_state import ConnectionState, State
 from .slave.directory import SlaveDirectory
 from .slave.expiry import Expiry
+from .slave.leftovers import LeftoverKind
 from .slave.policy import DEFAULT_POLICY, Policy
 from .storage.daemon import is_daemon
 from .storage.files import readable_by_others
@@ -80,16 +81,19 @@ class SlaveService(MultiService):
         # Before this process touches any file of a slave that may be running there.
         directory.lock()
         self._assembly = SlaveAssembly(
-            directory, reactor, welcomed=self._welcomed, refused=self._refused, policy=policy
+            directory,
+            reactor,
+            welcomed=self._welcomed,
+            refused=self._refused,
+            policy=policy,
+            leftovers=LeftoverKind(lambda: marked(Path(directory.work)), removing_left),
         )
         self._tub = make_tub(reactor, load_or_create(self._assembly.directory.certificate))
         self._tub.setServiceParent(self)
         self._expiry = Expiry(
             expired=lambda: any_expired(Path(directory.work), time.time()),
-            words=self._removing_expired,
-            cwd=directory.work,
-            env=self._assembly.variables,
-            in_thread=self._assembly.in_thread,
+            words=lambda: self._assembly.as_command(removing_expired()),
+            removal=self._assembly.removal,
             clock=reactor,
         )
         self._desk_connection: DeskConnection | None = None
@@ -134,11 +138,6 @@ class SlaveService(MultiService):
         await self._assembly.session.stop(kill=self._kill)
         await cast("Deferred[None]", super().stopService())  # type: ignore[no-untyped-call]  # Twisted's
         self._assembly.directory.unlock()
-
-    def _removing_expired(self) -> list[str]:
-        # With the rights of the builds that made what is removed.
-        words = self._assembly.shells.words(ShellRequest(tuple(removing_expired())))
-        return [os.fsdecode(word) for word in words]
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
         self._kill = True

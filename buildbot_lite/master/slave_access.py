@@ -94,4 +94,7 @@ class SlaveAccess:
         def idle() -> bool:
             return not self.slots.on(name)
 
-        return ExposedDesk(SlaveDesk(name, self.slaves, admit, self.location.hints, idle), revocable)
+        def building() -> tuple[str, ...] | None:
+            return self.slots.places_on(name)
+
+        return ExposedDesk(SlaveDesk(name, self.slaves, admit, self.location.hints, idle, building), revocable)

@@ -128,7 +128,8 @@ class Welcome:
     on.  *idle*: whether no build runs on the slave, so that a draining slave may stop.  *drain*: whether an admin wants
     the slave to drain.  *epoch*: a number that grows each time the farm is restored from a backup; 0: never restored.
     *minspace*: bytes that must be free on the slave's disk before it gets a build.  *directories*: the directories in
-    ``work`` that builders and unfinished builds of this slave use; None: unknown, so none may be removed.
+    ``work`` that builders and unfinished builds of this slave use; None: unknown, so none may be removed.  *building*:
+    the directories in ``work`` of the unfinished builds of this slave; None: unknown, so what builds have left stays.
     """
 
     name: str
@@ -140,6 +141,7 @@ class Welcome:
     epoch: int = 0
     minspace: int = 0
     directories: tuple[str, ...] | None = None
+    building: tuple[str, ...] | None = None
 
     def to_bytes(self) -> bytes:
         """
@@ -163,6 +165,7 @@ class Welcome:
             epoch=reader.integer("epoch", 0),
             minspace=reader.integer("minspace", 0),
             directories=reader.optional("directories", lambda name: tuple(reader.texts(name, most=MOST_DIRECTORIES))),
+            building=reader.optional("building", lambda name: tuple(reader.texts(name, most=MOST_DIRECTORIES))),
         )
 
 

@@ -21,7 +21,8 @@ Files: `transfers`, `uploads`, `downloads`, `transfer` and `transfer_files` (don
 keeper), `safe_paths` and `nofollow` (paths below ``work`` that no symbolic link leads out of), `packing`, `unpacking`
 and `archive_paths` (tar), `tree_merge` (moving an unpacked tree into place), `worker_process`, `file_worker` and
 `file_jobs` (long or risky jobs in a process of their own), `disk_space` and `served` (removal of work directories),
-`expiry` (removal of what is kept for a time).
+`expiry` (removal of what is kept for a time), `leftovers` (removal of what killed builds left) and `removal` (the
+programs of both).
 
 `directory` (identity, paths, facts about the machine), `epochs` (masters from before a restore), `policy` (the settings
 of slave.tac for commands), `connection_state` (the state of the link, for other programs), `assembly` (a whole slave;

@@ -6,22 +6,26 @@ runs the master's own commands (``MasterShellCommand``) under a keeper, so that 
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from attrs import evolve
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from ..errors import BuildbotLiteError, ConfigError
 from ..model.hello import Welcome
+from ..model.shell_request import ShellRequest
 from ..wire.loopback import LoopbackDesk, LoopbackLink
 from ..wire.roles import Desk
 from .agent import Agent
 from .directory import SlaveDirectory
 from .keeper_client import KeeperClient
+from .leftovers import LeftoverKind, Leftovers
 from .policy import DEFAULT_POLICY, Policy
+from .removal import Removal
 from .safe_paths import SafePaths
 from .session import Session
 from .shells import Shells
@@ -38,7 +42,8 @@ class SlaveAssembly:
     """
     Keeper client, agent and session in *directory*, which is locked, under *policy*.
 
-    *welcomed*, *refused*: as for `Session`.  *env*: the slave's environment.  `ConfigError` when the user of the policy
+    *welcomed*, *refused*: as for `Session`.  *env*: the slave's environment.  *leftovers*: how to find and
+    remove what builds have left; None: nothing is removed.  `ConfigError` when the user of the policy
     has no permission to enter the work directory.
     """
 
@@ -51,6 +56,7 @@ class SlaveAssembly:
         refused: Callable[[BuildbotLiteError], None],
         env: Mapping[str, str] = os.environ,
         policy: Policy = DEFAULT_POLICY,
+        leftovers: LeftoverKind | None = None,
     ) -> None:
         self.directory = directory
         if policy.owner_of_files is not None:
@@ -70,6 +76,7 @@ class SlaveAssembly:
         self.shells = Shells(
             reactor, work=paths.root, make=lambda path: paths.make(path).path, env=self.variables, policy=policy
         )
+        self.removal = Removal(self.directory.work, self.variables, in_thread)
         self.agent = Agent(
             client=self.client,
             keeper_directory=self.directory.keeper,
@@ -86,7 +93,19 @@ class SlaveAssembly:
             clock=reactor,
             welcomed=welcomed,
             refused=refused,
+            leftovers=None if leftovers is None else self._leftovers(leftovers, reactor),
         )
+
+    def _leftovers(self, kind: LeftoverKind, clock: IReactorTime) -> Leftovers:
+        as_command = evolve(kind, words=lambda left: self.as_command(kind.words(left)))
+        return Leftovers(as_command, self.removal, clock)
+
+    def as_command(self, words: Sequence[str]) -> list[str]:
+        """
+        The *words* of a program of this process's own, so that it has the rights of the commands that made what it
+        removes.
+        """
+        return [os.fsdecode(word) for word in self.shells.words(ShellRequest(tuple(words)))]
 
 
 class LocalSlave:

@@ -9,33 +9,26 @@ What is kept, and by which program it is removed, is the composition root's matt
 builds may have files of other users.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from threading import Event
-from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from ..child_programs import ChildProgram, last_complaint, run_here
 from ..deferreds import background
-from ..errors import BuildbotLiteError
+from .removal import Removal
 
 LOOK_EVERY = 600.0
 """Seconds between two looks."""
-LONGEST_REMOVAL = 3600.0
-"""Seconds after which the program is ended; the next one goes on."""
-LARGEST_OUTPUT = 1 << 20
-"""Bytes that the program may print."""
 
 
 class Expiry:
     """
-    *expired*: whether the time of anything has passed; it is called in a thread.  *words*: of the program
-    that removes it, in the directory *cwd* with *env*.  *in_thread*: runs a function that blocks in a thread.
+    *expired*: whether the time of anything has passed; it is called in a thread.  *words*: of the program that removes
+    it, which *removal* runs.
     """
 
     _log = Logger()
@@ -45,16 +38,12 @@ class Expiry:
         *,
         expired: Callable[[], bool],
         words: Callable[[], Sequence[str]],
-        cwd: str,
-        env: Mapping[str, str],
-        in_thread: Callable[[Callable[[], Any]], Deferred[Any]],
+        removal: Removal,
         clock: IReactorTime,
     ) -> None:
         self._expired = expired
         self._words = words
-        self._cwd = cwd
-        self._env = env
-        self._in_thread = in_thread
+        self._removal = removal
         self._clock = clock
         self._unwanted = Event()
         self._looking: Deferred[None] | None = None
@@ -78,7 +67,7 @@ class Expiry:
         while True:
             await deferLater(self._clock, LOOK_EVERY)
             try:
-                if await self._in_thread(self._expired):
+                if await self._removal.in_thread(self._expired):
                     await self._remove()
             except CancelledError:  # stopped
                 raise
@@ -86,18 +75,8 @@ class Expiry:
                 self._log.failure("looking for what has expired; trying again later")
 
     async def _remove(self) -> None:
-        try:
-            program = ChildProgram(
-                argv=self._words(), cwd=self._cwd, env=self._env, seconds=LONGEST_REMOVAL, largest=LARGEST_OUTPUT
-            )
-            ran = await self._in_thread(partial(run_here, program, self._unwanted))
-        except (BuildbotLiteError, OSError) as error:
-            why = str(error)
-        else:
-            if not ran.code:
-                return
-            why = last_complaint(ran.errors) or f"exit code {ran.code}"
-        self._log.warn("what has expired is not removed; trying again later: {why}", why=why)
+        if why := await self._removal.run(self._words(), self._unwanted):
+            self._log.warn("what has expired is not removed; trying again later: {why}", why=why)
 
 
 async def _unless_cancelled(looking: Deferred[None]) -> None:

@@ -42,6 +42,7 @@ from .agent import Agent
 from .directory import SlaveDirectory
 from .disk_space import DiskSpace
 from .keeper_messages import KeeperListener
+from .leftovers import Leftovers
 from .link import AgentLink
 
 RENEWAL_INTERVAL = 10.0
@@ -93,7 +94,7 @@ class Session:
     The links of one process of a slave.
 
     *welcomed*: called with the master's welcome on each link.  *refused*: called with the error when the master
-    refuses; it decides when to connect again.
+    refuses; it decides when to connect again.  *leftovers*: of builds that a welcome may say are over.
     """
 
     _log = Logger()
@@ -107,7 +108,9 @@ class Session:
         clock: IReactorTime,
         welcomed: Callable[[Welcome], None],
         refused: Callable[[BuildbotLiteError], None],
+        leftovers: Leftovers | None = None,
     ) -> None:
+        self._leftovers = leftovers
         self._agent = agent
         self._client = client
         self._directory = directory
@@ -166,6 +169,8 @@ class Session:
         self._end_attachment()
         if self._starting is not None:
             self._starting.cancel()
+        if self._leftovers is not None:
+            self._leftovers.stop()
         self._agent.leave()
         if kill:
             await self._client.stop()
@@ -207,6 +212,8 @@ class Session:
         end = AgentLink(self._agent, link.drop)
         link.when_lost(end.lost)
         try:
+            # Before the hello: what a build leaves that begins after the answer is not in it.
+            found = {} if self._leftovers is None else await self._leftovers.find()
             hello = await self.hello(link.key)
             welcome = await shielded(desk.attach(end, hello, link.key))
         except LinkLostError:
@@ -220,6 +227,8 @@ class Session:
             return
         self._note_epoch(link.key, welcome.epoch)
         self._welcomed(welcome)
+        if self._leftovers is not None and welcome.building is not None:
+            self._leftovers.remove(found, welcome.building)
         if self._drained is not None and welcome.idle:
             self._drained()
         watching = Deferred.fromCoroutine(self._watch_space(welcome, hello.space, link))

@@ -248,6 +248,7 @@ class HelloTests(SynchronousTestCase):
         """
         for directories in (None, (), tuple(hints)):
             welcome = Welcome(name, "1.0", hints=tuple(hints), minspace=len(hints), directories=directories)
+            welcome = evolve(welcome, building=directories)
             self.assertEqual(Welcome.from_bytes(welcome.to_bytes()), welcome)
 
     def test_refused(self) -> None:

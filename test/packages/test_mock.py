@@ -19,6 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.model.results import Result
 from buildbot_lite.packages.building.kept_roots import KEPT, entering
+from buildbot_lite.packages.building.leftovers import marked, removing_left
 from buildbot_lite.packages.building.mock import Mock
 from buildbot_lite.packages.building.root import FILES, INCOMING, RESULTS, ROOT
 from test.control.test_submissions import SubmissionCase
@@ -198,6 +199,27 @@ class MockProgramTests(SynchronousTestCase):
         self.assertIn(f"--uniqueext={made[1].split()[1]}", scrubbed)
         self.assertTrue((first / ROOT / "made").exists())
         self.build = first
+
+    def test_left(self) -> None:
+        """
+        Promise 9.4: the root that mock made for a build that is over is removed without another build; while mock
+        cannot remove it, it is found again.
+        """
+        self.assertEqual(self.run_words(self.root.claim()), (0, ""))
+        work, place = self.directory, str(self.build.relative_to(self.directory))
+        (self.build / ROOT).mkdir()
+        (self.build / ROOT / "made").write_text("fedora-40-x86_64 buildbot-lite-1-2\n")
+        found = marked(work)
+        self.assertEqual(set(found), {place})
+        build, self.build = self.build, work
+        self.plans("scrub", 1, {})
+        self.assertEqual(self.run_words(removing_left(found))[0], 1)
+        self.assertEqual(marked(work), found)
+        self.plans("scrub", 0, {})
+        self.assertEqual(self.run_words(removing_left(found)), (0, ""))
+        self.build = build
+        self.assertIn("--uniqueext=buildbot-lite-1-2", self.asked()[-1])
+        self.assertEqual(list(build.iterdir()), [])
 
     def test_failures(self) -> None:
         """
@@ -498,9 +520,9 @@ class MockStepsTests(SubmissionCase):
         self.assertEqual(
             [each[4:] for each in commands(slave) if each[3:4] == ("mock",)],
             [
-                ("remove", "root", "files"),
+                ("claim", "root", "files"),
                 ("prepare", "root", "files", "fedora-4-i686", "i686", "../../roots/kept"),
                 ("build", "root", "files", "fedora-4-i686", "i686", ".f4"),
-                ("remove", "root", "files"),
+                ("clear", "root", "files"),
             ],
         )

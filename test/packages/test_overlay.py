@@ -22,6 +22,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.errors import InputError
 from buildbot_lite.packages.building.debian_roots import Overlay
 from buildbot_lite.packages.building.kept_roots import KEPT, any_expired, entering, removing_expired
+from buildbot_lite.packages.building.leftovers import MARK, marked, removing_left
 from buildbot_lite.packages.building.overlay import overlay
 from buildbot_lite.packages.building.root import FILES, RESULTS, ROOT
 from buildbot_lite.packages.building.steps import ONLY_FILES
@@ -684,6 +685,84 @@ class OverlayProgramTests(SynchronousTestCase):
         shutil.rmtree(root)
         self.assertEqual(self.run_words(self.begin), (0, ""))
         self.assertFalse((used / "base.1.1").exists())
+
+    def test_left(self) -> None:
+        """
+        Promise 9.4: what a build has left, also with a root that sbuild made elsewhere, is found and removed without
+        another build; nothing where another build has begun, where a build has ended, or behind a link.
+        """
+        session = self.slave / "session"
+        (session / "root.x" / "build").mkdir(parents=True)
+        claim, beside = self.root().claim(), self.directory.parent
+        for name in ("build-2", "build-3", "build-4"):
+            (beside / name).mkdir()
+            subprocess.run(claim, cwd=beside / name, check=True, timeout=60)
+            (beside / name / ROOT / "upper").mkdir(parents=True)
+            (beside / name / FILES).mkdir()
+        (beside / "build-2" / ROOT / "session").symlink_to(session)
+        (beside / "build-9").symlink_to("build-3")
+        (self.work / "linked").symlink_to("builder")
+        found = marked(self.work)
+        self.assertEqual(set(found), {f"builder/build-{number}" for number in (2, 3, 4)})
+        self.assertEqual(len(set(found.values())), 3)
+        subprocess.run(claim, cwd=beside / "build-3", check=True, timeout=60)
+        self.assertEqual({each.name for each in (beside / "build-3").iterdir()}, {MARK})
+        (beside / "build-3" / FILES).mkdir()
+        subprocess.run(self.root().end(), cwd=beside / "build-4", check=True, timeout=60)
+        (beside / "build-4" / FILES).mkdir()
+        subprocess.run(removing_left(found), cwd=self.work, check=True, timeout=60)
+        left = {str(each.relative_to(beside)) for each in beside.glob("build-*/*")}
+        begun = {f"build-{number}/{name}" for number in (3, 9) for name in (MARK, FILES)}
+        self.assertEqual(left, {*begun, f"build-4/{FILES}"})
+        self.assertFalse(session.exists())
+
+    def test_left_again(self) -> None:
+        """
+        Promise 9.4: after a removal that was interrupted, the rest is found again; one directory that cannot be removed
+        keeps no other.
+        """
+        self.assertEqual(self.run_words(self.root().claim()), (0, ""))
+        mark = (self.directory / MARK).read_text()
+        (self.directory / FILES / RESULTS).mkdir(parents=True)
+        self.assertEqual(self.built("mkdir -p /var/x; false"), (1, ""))
+        programs = self.slave / "programs"
+        programs.mkdir()
+        (programs / "unshare").write_text("#!/bin/sh\nexit 1\n")
+        (programs / "rm").write_text("#!/bin/sh\nexit 1\n")
+        for program in programs.iterdir():
+            program.chmod(0o755)
+        environment = {**self.environment, "PATH": f"{programs}:{self.environment['PATH']}"}
+        found = {"nowhere/build": "1", **marked(self.work)}
+        self.assertEqual(found["builder/build"], mark.strip())
+        failed = subprocess.run(removing_left(found), cwd=self.work, check=False, timeout=60, env=environment)
+        self.assertEqual((failed.returncode, marked(self.work)), (1, {"builder/build": mark.strip()}))
+        again = subprocess.run(removing_left(found), cwd=self.work, check=False, timeout=60)
+        self.assertEqual((again.returncode, marked(self.work), os.listdir(self.directory)), (1, {}, []))
+
+    def test_left_waits(self) -> None:
+        """
+        Promise 9.4: a build that begins where something is being removed waits until that has ended.
+        """
+        self.assertEqual(self.run_words(self.root().claim()), (0, ""))
+        found = marked(self.work)
+        fifo, programs = self.slave / "fifo", self.slave / "programs"
+        os.mkfifo(fifo)
+        programs.mkdir()
+        (programs / "rm").write_text(f'#!/bin/sh\ncat {fifo}\nexec {shutil.which("rm")} "$@"\n')
+        (programs / "rm").chmod(0o755)
+        environment = {**self.environment, "PATH": f"{programs}:{self.environment['PATH']}"}
+        removing = subprocess.Popen(removing_left(found), cwd=self.work, env=environment)
+        self.addCleanup(removing.wait, 60)
+        # It opens when it removes, so it has the lock.
+        with fifo.open("w"):
+            claiming = subprocess.Popen(self.root().claim(), cwd=self.directory)
+            self.addCleanup(claiming.wait, 60)
+            self.assertEqual(marked(self.work), found)
+            self.assertIsNone(claiming.poll())
+            (programs / "rm").write_text(f'#!/bin/sh\nexec {shutil.which("rm")} "$@"\n')
+        self.assertEqual((removing.wait(60), claiming.wait(60)), (0, 0))
+        self.assertEqual(set(marked(self.work)), set(found))
+        self.assertNotEqual(marked(self.work), found)
 
     def test_kept(self) -> None:
         """

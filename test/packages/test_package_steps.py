@@ -171,12 +171,12 @@ class PackageStepsTests(SubmissionCase):
         self.assertEqual(
             [each[:3] for each in overlays(slave)],
             [
-                ("remove", "root", "files"),
+                ("claim", "root", "files"),
                 ("begin", "root", BASES),
                 ("prepare", "root", "files"),
                 ("prepare", "root", "files"),
                 ("build", "root", "files"),
-                ("remove", "root", "files"),
+                ("clear", "root", "files"),
             ],
         )
         prepared = [each[3:6] for each in overlays(slave) if each[0] == "prepare"]
@@ -277,7 +277,7 @@ class PackageStepsTests(SubmissionCase):
         results = self.build("bookworm", slave)
         wanted = {"downloading": Result.SUCCESS, "prepping": Result.FAILURE, "cleanup": Result.SUCCESS}
         self.assertEqual(results, wanted)
-        self.assertEqual(overlays(slave)[-1], ("remove", "root", "files"))
+        self.assertEqual(overlays(slave)[-1], ("clear", "root", "files"))
         self.assertEqual(self.summary("prepping"), sentence)
 
     def test_kept(self) -> None:
@@ -334,7 +334,7 @@ class PackageStepsTests(SubmissionCase):
         """
         Files of an earlier build are removed before the next build begins.
         """
-        results = self.build("bookworm", FakeSlave(behaviour=failing("remove", complaint="Permission denied")))
+        results = self.build("bookworm", FakeSlave(behaviour=failing("claim", "clear", complaint="Permission denied")))
         self.assertEqual(results, {"downloading": Result.FAILURE, "cleanup": Result.FAILURE})
         self.assertIn("cannot remove what an earlier build left: Permission denied", self.summary("downloading"))
 
@@ -411,7 +411,7 @@ class PackageStepsTests(SubmissionCase):
             self.harness.settle()
         self.assertEqual(self.harness.request(1).result, Result.SUCCESS)
         self.assertEqual(
-            [each[0] for each in overlays(slave)], ["remove", "begin", "prepare", "prepare", "build", "remove"]
+            [each[0] for each in overlays(slave)], ["claim", "begin", "prepare", "prepare", "build", "clear"]
         )
 
     def summary(self, step: str) -> str:

@@ -134,7 +134,7 @@ class SbuildStepsTests(SubmissionCase):
                 self.run_command(target, archive(greet()))
                 self.harness.settle()
                 words = [each[4:] for each in commands(slave) if each[3:4] in (("sbuild",), ("overlay",))]
-                self.assertEqual([each[0] for each in words], ["remove", *wanted, "remove"])
+                self.assertEqual([each[0] for each in words], ["claim", *wanted, "clear"])
                 build = [each for each in words if each[0] == "build"]
                 source = "suffixed" if target == "bookworm" else "in"
                 if build:

@@ -8,8 +8,10 @@ from typing import Any
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy import Connection, text
+from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.master.scheduling.new_buildset import NewBuildset
+from buildbot_lite.master.slaves.slots import Slot, Slots
 from buildbot_lite.model.wait_reasons import WaitKind
 from buildbot_lite.packages.formats.git_request import request_text
 from buildbot_lite.packages.records.job_states import JobState
@@ -74,6 +76,12 @@ class SlotsCase(JobCase):
         self.building.finish(started)
         self.harness.settle()
 
+    def building_in(self) -> tuple[str, ...] | None:
+        """
+        The directories of unfinished builds in a welcome of the slave.
+        """
+        return self.farm.slots.places_on("bot1")
+
     def reasons(self) -> list[tuple[WaitKind, str]]:
         """
         Why each waiting request waits.
@@ -98,6 +106,7 @@ class SlotsTests(SlotsCase):
         self.submit_several(2, "sid")
         amd64 = [f"bookworm-amd64/{name}" for name in ("build", "build-2", "build-3")]
         self.assertEqual(self.places(), [*amd64, "sid-amd64/build"])
+        self.assertEqual(self.building_in(), (*amd64, "sid-amd64/build"))
         labels = ", ".join(f"bookworm-amd64/{number}" for number in (1, 2, 3))
         self.assertEqual(self.reasons(), [(WaitKind.BUSY, f"bot1 is busy with {labels}, sid-amd64/1")])
         self.building.release()
@@ -128,11 +137,13 @@ class SlotsTests(SlotsCase):
         self.end("bookworm-amd64/build")
         self.restart()
         self.assertEqual(len(self.slave.resumed), 2)
+        self.assertEqual(self.building_in(), ("bookworm-amd64/build-2", "bookworm-amd64/build-3"))
         self.submit_several(1)
         self.assertEqual(sorted(self.places()), [f"bookworm-amd64/build{number}" for number in ("", "-2", "-3")])
         self.building.release()
         self.harness.settle()
         self.assertEqual({self.job(number).state for number in (2, 3)}, {JobState.FINISHED})
+        self.assertEqual(self.building_in(), ())
 
     def test_earlier_version(self) -> None:
         """
@@ -143,6 +154,25 @@ class SlotsTests(SlotsCase):
         self.restart()
         self.submit_several(1)
         self.assertEqual(self.places(), ["bookworm-amd64/build", "bookworm-amd64/build-2"])
+
+
+class PlacesTests(SynchronousTestCase):
+    """
+    The directories in which builds go on.
+    """
+
+    def test_shared(self) -> None:
+        """
+        Promise 9.4: builds of ordinary builders share a directory; while that of a build is not known, none is told, so
+        that nothing is removed.
+        """
+        slots = Slots()
+        slots.take(1, Slot("b/1", "b", "bot1", "b"))
+        slots.take(2, Slot("t-amd64/7", "t-amd64", "bot1", "t-amd64", 2))
+        slots.take(3, Slot("c/1", "c", "bot2"))
+        self.assertEqual(slots.places_on("bot1"), ("b", "t-amd64/build-2"))
+        self.assertIsNone(slots.places_on("bot2"))
+        self.assertEqual(slots.places_on("bot3"), ())
 
 
 class OneTests(SlotsCase):
@@ -162,6 +192,7 @@ class OneTests(SlotsCase):
         sentence = "bot1 is busy with bookworm-amd64/1, and builds one package at a time, because it has no max_builds"
         self.assertEqual(self.reasons(), [(WaitKind.BUSY, sentence)])
         self.assertEqual(place_of(self.slave.commands[-1]), "b/build")
+        self.assertEqual(self.building_in(), ("bookworm-amd64/build",))
         self.restart()
         self.assertEqual([sentence for _, sentence in self.reasons()], [sentence])
         self.end("bookworm-amd64/build")

@@ -14,12 +14,14 @@ from unittest import SkipTest
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.packages.building.debian_roots import Overlay
 from buildbot_lite.packages.formats.architectures import RpmArchitectures
 from buildbot_lite.packages.formats.built_packages import built_packages
 from buildbot_lite.packages.formats.joined_builds import joined
 from buildbot_lite.packages.formats.source_package import RPM, SourcePackage
 
 from ..needs import NO_SOURCES, needs
+from ..packages.test_overlay import make_base
 from .farm import Done, Farm, until
 from .git_server import GitServer
 
@@ -428,6 +430,47 @@ class JobTests(PackagesCase):
 
     def _states(self, number: int = 1) -> list[str]:
         return [arch["state"] for arch in self._job(number)["arches"]]
+
+
+@needs("dpkg-buildpackage", "mmdebstrap", "newuidmap")
+class LeftTests(PackagesCase):
+    """
+    Builds over a small base, whose apt waits until the test is over.
+    """
+
+    target = 'DebTarget("t", ["ARCH"], root=Overlay("bookworm"))'
+
+    def test_killed_for_good(self) -> None:
+        """
+        Promise 9.4: what a build has left whose keeper and slave were killed with kill -9, and whose job was killed
+        before the slave came back, is removed when the slave comes back, without another build.
+        """
+        self.farm.start()
+        slave = self.farm.slave_directory("bot1")
+        build = slave / "work" / f"t-{self.arch}" / "build"
+        base = (build / Overlay("bookworm").begin(self.arch)[0][6]).resolve() / "base.1.1"
+        make_base(base)
+        apt = base / "bin" / "apt-get"
+        apt.write_text("#!/bin/sh\ntouch here\nwhile :; do sleep 0.1; done\n")
+        apt.chmod(0o755)
+        Path(f"{base}.made").touch()
+        (base.parent / "current").symlink_to(base.name)
+        self.source()
+        master = str(self.farm.master_directory)
+        source = str(self.farm.directory / "greet_1.0.dsc")
+        queued = self.farm.command("package", "build", master, "t", source, "--no-wait")
+        self.assertEqual(queued.code, 0, queued)
+        until((build / "files" / "here").exists, "the root is prepared")
+        self.farm.kill(self.farm.keeper_pid())
+        self.farm.slave().kill()
+        killed = self.farm.command("package", "kill", master, "1")
+        self.assertEqual(killed.code, 0, killed)
+        self.until_job(1, "killed")
+        self.assertTrue({"files", "root"} <= self.left_on_slave())
+        self.farm.start_slave()
+        until(lambda: not self.left_on_slave(), "nothing is left of the build")
+        self.assertEqual(self.farm.rows("select count(*) from builds"), [(1,)])
+        self.assertTrue(base.exists())
 
 
 @needs("dpkg-buildpackage", "mmdebstrap", "newuidmap")

@@ -3,14 +3,17 @@ The removal of what a slave keeps for a time.
 """
 
 import os
+from collections.abc import Callable
 from errno import EMFILE
 from pathlib import Path
+from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.slave.expiry import LOOK_EVERY, Expiry
+from buildbot_lite.slave.removal import Removal
 
 from .fakes import new_directory
 
@@ -27,6 +30,8 @@ class ExpiryTests(SynchronousTestCase):
         self.over = False
         self.looks = 0
         self.errors: list[Exception] = []
+        self.held = False
+        self.started: list[Deferred[Any]] = []
         self.script = "echo $NAME >>removed"
 
     def made(self) -> Expiry:
@@ -36,14 +41,21 @@ class ExpiryTests(SynchronousTestCase):
         expiry = Expiry(
             expired=self.expired,
             words=lambda: ["sh", "-c", self.script],
-            cwd=str(self.directory),
-            env={"PATH": os.environ["PATH"], "NAME": "root"},
-            in_thread=maybeDeferred,
+            removal=Removal(str(self.directory), {"PATH": os.environ["PATH"], "NAME": "root"}, self.in_thread),
             clock=self.clock,
         )
         expiry.start()
         self.addCleanup(expiry.stop)
         return expiry
+
+    def in_thread(self, work: Callable[[], Any]) -> Deferred[Any]:
+        """
+        Runs *work* at once, unless threads are `held`: then it is `started` only.
+        """
+        if not self.held:
+            return maybeDeferred(work)
+        self.started.append(Deferred())
+        return self.started[-1]
 
     def expired(self) -> bool:
         """
@@ -115,14 +127,8 @@ class ExpiryTests(SynchronousTestCase):
         """
         The program is ended when the slave stops.
         """
-        started: list[Deferred[bool]] = []
-
-        def in_thread(work: object) -> Deferred[bool]:
-            started.append(Deferred())
-            return started[-1]
-
         expiry = self.made()
-        expiry._in_thread = in_thread
+        self.held, started = True, self.started
         self.clock.advance(LOOK_EVERY)
         # The look itself is in a thread, too.
         self.assertEqual((len(started), self.looks), (1, 0))

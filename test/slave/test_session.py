@@ -3,8 +3,9 @@ The slave's side of a session with the master.
 """
 
 import os
+from collections.abc import Mapping
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import (
@@ -19,6 +20,8 @@ from buildbot_lite.model.spec import Run, fingerprint
 from buildbot_lite.slave.directory import SlaveDirectory
 from buildbot_lite.slave.epochs import SeenEpochs
 from buildbot_lite.slave.keeper_messages import KeeperListener
+from buildbot_lite.slave.leftovers import LeftoverKind, Leftovers
+from buildbot_lite.slave.removal import Removal
 from buildbot_lite.slave.session import (
     PAUSE_WITHOUT_KEEPER,
     RENEWAL_INTERVAL,
@@ -120,11 +123,12 @@ class SessionTests(SynchronousTestCase):
         self.refusals: list[BuildbotLiteError] = []
         self.session = self.new_session()
 
-    def new_session(self) -> Session:
+    def new_session(self, leftovers: Leftovers | None = None) -> Session:
         """
         Create another process of the slave.
         """
         return Session(
+            leftovers=leftovers,
             agent=self.machine.agent,
             client=self.client,
             directory=self.home,
@@ -171,6 +175,30 @@ class SessionTests(SynchronousTestCase):
         again.start()
         again.connected(self.desk, FakeLink("key-1"))
         self.assertEqual(self.desk.greeted[-1][1].epoch, 8)
+
+    def test_leftovers(self) -> None:
+        """
+        Promise 9.4: what builds have left is looked for before the hello, and what the welcome does not name is
+        removed; a master that names nothing is an older one, after whose welcome everything stays.
+        """
+        asked: list[object] = []
+
+        def found() -> dict[str, str]:
+            asked.append(len(self.desk.greeted))
+            return {"b/build": "1", "c/build-2": "2"}
+
+        def words(left: Mapping[str, str]) -> list[str]:
+            asked.append(dict(left))
+            return ["true"]
+
+        removal = Removal(self.home.work, {"PATH": os.environ["PATH"]}, maybeDeferred)
+        session = self.new_session(Leftovers(LeftoverKind(found, words), removal, self.clock))
+        session.start()
+        for building in (None, ("b/build",), ("b/build", "c")):
+            session.connected(self.desk, FakeLink())
+            self.desk.answers.pop(0).callback(Welcome("bot1", "0.1", building=building))
+        self.assertEqual(asked, [0, 1, {"c/build-2": "2"}, 2])
+        self.successResultOf(Deferred.fromCoroutine(session.stop()))
 
     def test_too_little_space(self) -> None:
         """

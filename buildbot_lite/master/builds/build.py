@@ -166,7 +166,7 @@ class Build:
         except CancelledError:
             stop = self.wanted_stop
             assert stop is not None
-            return Ended(stop.result, stop.reason)
+            return Ended(stop.result, stop.reason, cut=True)
         return ended
 
     async def stop(self, reason: str, result: Result = Result.CANCELLED) -> None:
@@ -184,7 +184,7 @@ class Build:
         except SlaveLostError as error:
             if stop := self.wanted_stop:
                 # A stopped build is not tried again.
-                return Ended(stop.result, stop.reason)
+                return Ended(stop.result, stop.reason, cut=True)
             return Ended(Result.RETRY, str(error))
         except ReplayError as error:
             await self._context.live.drained("its build starts again")

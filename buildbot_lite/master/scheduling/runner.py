@@ -226,6 +226,8 @@ class BuildRunner:
         live = self._running.remove(request)
         self._free(request)
         self._slaves.build_ended(slave)
+        if ended.cut and recorded.row.slot is not None:
+            self._slaves.files_left(slave)
         if again and live is not None and (stop := live.build.wanted_stop) and stop.result is Result.CANCELLED:
             # The request was cancelled while the end of its build was being recorded.
             background(self._requests.cancel(request, stop.reason), self._log, "cancelling a retry")

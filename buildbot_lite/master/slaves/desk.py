@@ -25,7 +25,8 @@ class SlaveDesk:
     The object that one slave's FURL designates: the role `wire.roles.Desk`.
 
     *admit*: called with the Tub id of the caller; raises an error to refuse it.  *hints*: returns the connection hints
-    for the welcome.  *idle*: returns whether no build runs on the slave.
+    for the welcome.  *idle*: returns whether no build runs on the slave.  *building*: returns the directories of builds
+    for `Welcome.building`.
     """
 
     name: str
@@ -33,6 +34,7 @@ class SlaveDesk:
     admit: Callable[[str], None]
     hints: Callable[[], Sequence[str]]
     idle: Callable[[], bool] = lambda: False
+    building: Callable[[], tuple[str, ...] | None] = lambda: None
     _log: Logger = field(factory=Logger)
 
     def attach(self, slave: Slave, hello: Hello, key: str) -> Deferred[Welcome]:
@@ -64,5 +66,6 @@ class SlaveDesk:
             epoch=self.slaves.epoch,
             minspace=terms.minspace,
             directories=terms.directories,
+            building=self.building(),
         )
         return succeed(welcome)

@@ -203,6 +203,14 @@ class SlaveRegistry:
         if other or (hello.space < old_terms.minspace and old_terms != self._terms(member)):
             member.session.dismiss("its minspace or its builders changed")
 
+    def files_left(self, name: str) -> None:
+        """
+        Called when a build with a directory of its own is over that could not remove its files from the slave *name*.
+        The slave removes them when it attaches again: `Welcome.building`.
+        """
+        if member := self._members.get(name):
+            member.session.dismiss("it is to remove what a build left there that is over")
+
     async def pause(self, name: str, *, paused: bool) -> None:
         """
         Give the slave *name* no new builds, or give it builds again.  Returns when this is recorded.

@@ -23,6 +23,20 @@ class Slot:
     directory: str | None = None
     number: int | None = None
 
+    @property
+    def place(self) -> str | None:
+        """
+        The directory in the slave's ``work`` in which only this build works, or that of its builder if builds share it;
+        None: unknown.
+        """
+        if self.directory is None or self.number is None:
+            return self.directory
+        return f"{self.directory}/{directory_of(self.number, FIRST)}"
+
+
+FIRST = "build"
+"""The directory of a build in slot 1, of builders whose builds have directories of their own."""
+
 
 def directory_of(number: int | None, first: str) -> str:
     """
@@ -60,6 +74,14 @@ class Slots:
         The occupied slots of *slave*, oldest first.
         """
         return list(self._by_slave.get(slave, {}).values())
+
+    def places_on(self, slave: str) -> tuple[str, ...] | None:
+        """
+        The places of the builds on *slave*; None if one of them is unknown.
+        """
+        places = [slot.place for slot in self.on(slave)]
+        known = {place for place in places if place is not None}
+        return None if None in places else tuple(sorted(known))
 
     def count_on(self, slave: str) -> int:
         """

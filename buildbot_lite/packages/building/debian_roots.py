@@ -163,6 +163,3 @@ class Overlay(DebianRoot):
 
     def rpm_source_preparation(self, architecture: str) -> Sequence[str] | None:
         return self.prepare(architecture, RPM_SCRIPT, "debian", "noarch", "", _BUILD_USER)
-
-    def end(self) -> Sequence[str]:
-        return overlay("remove", ROOT, FILES)

@@ -1,5 +1,9 @@
-# Roots of builds that failed, kept on the slave for a time: a part of overlay.sh, sbuild.sh and mock.sh.
+# The directories of builds, and roots of builds that failed, kept on the slave for a time: a part of overlay.sh, sbuild.sh and mock.sh.
 #
+#   claim ROOT DIRECTORY                         begin a build in the current directory, and remove both, which an earlier
+#                                                one may have left
+#   clear ROOT DIRECTORY                         end it, and remove both
+#   sweep_left [DIRECTORY MARK]…                 remove what builds that are over have left
 #   keep ROOT DIRECTORY ARCH KEPT NAME SECONDS   move both to KEPT/NAME, and keep them for SECONDS
 #   sweep_kept KEPT                              remove those whose time is over
 #   enter KEPT NAME [COMMAND…]                   run COMMAND, or a shell, in KEPT/NAME, without the network; needs overlay.sh
@@ -14,9 +18,14 @@
 #   overlay   base or built, a link to what the overlay is over
 #   tree      session, a link to where sbuild made its root; once kept, tree: that root
 #   mock      made, a file with the configuration and the name of a root that mock keeps in a place of its own
+#
+# Beside ROOT, the file "begun" marks which build has begun there: a text of its own.
 
 # Roots that are kept at most: their number, and bytes of all together.
 MOST_KEPT=5 LARGEST_KEPT=21474836480
+
+# Seconds for which a build waits until what an earlier one left in its directory is removed.
+LONGEST_CLEARING=3000
 
 # Free bytes and inodes that are left on the disk.
 export RESERVE=1073741824 RESERVED_FILES=10000
@@ -31,6 +40,51 @@ erase() {
     for directory; do
         rm -rf -- "$directory" 2>/dev/null || unshare $map rm -rf -- "$directory"
     done
+}
+
+# The mark is for `leftovers`, which finds by it what a build has left that is over.
+claim() { # ROOT DIRECTORY
+    lock_build
+    clear "$@"
+    cat /proc/sys/kernel/random/uuid >begun
+}
+
+# Remove the root and the files in each DIRECTORY, unless another build has begun there than that of MARK.
+sweep_left() { # [DIRECTORY MARK]…
+    left=0
+    while [ $# -gt 0 ]; do
+        # In a condition, the shell would ignore the failures of single commands.
+        set +e
+        (
+            set -e
+            cd "$1"
+            lock_build
+            [ "$(mark_of begun)" != "$2" ] || clear root files
+        )
+        [ $? = 0 ] || left=1
+        set -e
+        shift 2
+    done
+    return $left
+}
+
+# Lock the current directory, as descriptor 9: something is removed in it, or a build begins there.
+lock_build() {
+    exec 9<.
+    flock --timeout $LONGEST_CLEARING 9 || fail $FAILED "What an earlier build left in $PWD has been being removed for more than \
+$((LONGEST_CLEARING / 60)) minutes: see what the rm there waits for, and submit again."
+}
+
+mark_of() { # FILE
+    ! regular "$1" || head -c 100 "$1"
+}
+
+# Remove what a build has left, whatever made its root.  The mark goes last: until then, the next sweep finds the rest.
+clear() { # ROOT DIRECTORY
+    scrub "$1"
+    erase_session "$1"
+    erase "$@"
+    rm -f begun
 }
 
 # Remove what sbuild has left in its temporary directory.

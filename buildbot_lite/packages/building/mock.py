@@ -45,9 +45,6 @@ class Mock(Root):
     def rpm_building(self, architecture: str, target: str, dist: str) -> Sequence[str]:
         return _mock("build", ROOT, FILES, self._config(architecture), target, dist)
 
-    def end(self) -> Sequence[str]:
-        return _mock("remove", ROOT, FILES)
-
     def _config(self, architecture: str) -> str:
         return self.config.replace(_ARCH, architecture)
 

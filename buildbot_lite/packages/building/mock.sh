@@ -5,8 +5,7 @@
 #                                          needs for TARGET, and list all packages in DIRECTORY/out/installed.txt
 #   build ROOT DIRECTORY CONFIG TARGET DIST
 #                                          build the package in that root, with DIST as %dist; packages go to DIRECTORY/out
-#   remove ROOT DIRECTORY                  remove both, and the root that mock made for ROOT, also after a kill
-#   keep                                   see kept.sh
+#   claim, clear, keep                     see kept.sh
 #
 # Each build has a root of its own beside others of the same CONFIG (mock's "uniqueext"); its name is in ROOT/made.
 
@@ -20,11 +19,6 @@ in_mock() { # RESULTS ARGUMENT…
     shift
     mkdir -p "$results"
     mock --root="$config" --uniqueext="$unique" --resultdir="$results" --no-cleanup-after "$@"
-}
-
-remove() { # ROOT DIRECTORY
-    scrub "$1"
-    rm -rf -- "$@"
 }
 
 prepare() { # ROOT DIRECTORY CONFIG TARGET KEPT

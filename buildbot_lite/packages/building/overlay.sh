@@ -7,7 +7,7 @@
 #   build ROOT DIRECTORY ARCH LIMITS COMMAND…             the same without the network, for code that is not trusted;
 #                                                         afterwards, nothing more is run in the root
 #   remove DIRECTORY…                                     remove these, with files that belong to subordinate user ids
-#   keep, enter                                           see kept.sh
+#   claim, clear, keep, enter, …                          see kept.sh
 #
 # LIMITS: three numbers with commas between them: bytes of memory (0: nine tenths of the machine's), processes, and bytes
 # on the disk.
@@ -169,9 +169,9 @@ make_base() {
     # As root, mmdebstrap mounts in the mount namespace of its caller; in a namespace of its own, the mounts end with it.
     [ -n "$map" ] && mode=unshare enter= || mode=root enter="unshare --mount"
     # Not below BASES: in "unshare" mode, subordinate users must reach this directory, and they may not reach BASES.
-    temporary=$(mktemp -d)
-    chmod 755 "$temporary"
+    temporary=$(mktemp -u)
     ln -sfn "$temporary" "$bases/.temporary"
+    mkdir -m 755 "$temporary"
     echo "making a root of $suite for $arch" >&2
     # mmdebstrap refuses other architectures without this program, also those that the machine runs, such as i386.
     command -v arch-test >/dev/null && skip= || skip=,check/qemu

@@ -23,5 +23,8 @@ class Plain(Root):
     def debian_preparation(self, *, same: bool = False) -> Sequence[tuple[str, Sequence[str], bool]]:
         return [(debian_scripts.LIST, [], False)]
 
+    def claim(self) -> Sequence[str]:
+        return self.end()
+
     def end(self) -> Sequence[str]:
         return ["rm", "-rf", "--", ROOT, FILES]

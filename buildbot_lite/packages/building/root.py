@@ -51,7 +51,7 @@ class Root(metaclass=NotingType):
     longest: float | None = None
     """Seconds after which a command is ended; None: none."""
     kept_by: ClassVar[str] = "overlay"
-    """The program that keeps the roots of failed builds."""
+    """The program that keeps the roots of failed builds, and removes those of others."""
     disk = LARGEST_BUILD
     """Bytes that a checkout of sources from git may have on the slave."""
 
@@ -152,11 +152,18 @@ class Root(metaclass=NotingType):
         seconds = str(int(self.keep_failed))
         return words_of(self.kept_by, "keep", ROOT, FILES, architecture, KEPT_ON_SLAVE, name, seconds)
 
+    def claim(self) -> Sequence[str]:
+        """
+        The words of the first command of a build: it removes what an earlier one left, and marks the directory as that
+        of a build that has begun (`leftovers`).
+        """
+        return words_of(self.kept_by, "claim", ROOT, FILES)
+
     def end(self) -> Sequence[str]:
         """
         The words of the command that removes the root and ``files``, whatever state they are in.
         """
-        raise NotImplementedError
+        return words_of(self.kept_by, "clear", ROOT, FILES)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"

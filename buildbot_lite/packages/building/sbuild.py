@@ -46,9 +46,6 @@ class Sbuild(DebianRoot):
         # sbuild has an option for a suffix, with which it does not build packages that are the same everywhere.
         return [self.prepare(architecture, debian_scripts.SUFFIX, suffix), building] if suffix else [building]
 
-    def end(self) -> Sequence[str]:
-        return _sbuild("remove", ROOT, FILES)
-
 
 def _sbuild(verb: str, *words: str) -> Sequence[str]:
     return words_of("sbuild", verb, *words)

@@ -6,8 +6,8 @@
 #   build ROOT DIRECTORY SUITE ARCH SOURCE BUILD
 #                                            build the source package in DIRECTORY/SOURCE, with the packages in
 #                                            DIRECTORY/repositories; results go to DIRECTORY/out.  After a failure
-#                                            sbuild's root stays, for kept.sh or for "remove"
-#   remove ROOT DIRECTORY                    remove both, and what a killed build in ROOT has left elsewhere
+#                                            sbuild's root stays, for kept.sh or for "clear"
+#   claim, clear                             see kept.sh
 #
 # BUILD: any or all.
 #
@@ -17,11 +17,6 @@ check() {
     command -v sbuild >/dev/null || fail $NO_TOOL "This machine has no sbuild (Debian: apt install sbuild)."
     [ "$(id -u)" != 0 ] || fail $NO_NAMESPACES "sbuild builds for ordinary users only, and this slave runs as root: let it run \
 as another user, or give its policy one (slave.tac: user=…), with a line in /etc/subuid and /etc/subgid."
-}
-
-remove() {
-    erase_session "$1"
-    erase "$@"
 }
 
 pack() { # ROOT
@@ -38,8 +33,10 @@ build() { # ROOT DIRECTORY SUITE ARCH SOURCE BUILD
     root=$(readlink -f "$1") directory=$(readlink -f "$2") suite=$3 arch=$4 source=$5
     base=$(readlink -f "$root/base")
     # Subordinate users must reach this directory, and they may not reach ROOT.
-    session=$(mktemp -d)
+    session=$(mktemp -u)
+    # The link first: whenever this is killed, the directory is found.
     ln -sfn "$session" "$root/session"
+    mkdir -m 700 "$session"
     lend "$session"
     mkdir -p "$root/home"
     # In Perl.  The log shall have the paths as they are.

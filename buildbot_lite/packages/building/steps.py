@@ -209,9 +209,9 @@ class Downloading(Unpack):
 
     async def run(self) -> Result:
         # A slave that died during a build has left the root of that build.
-        ended = await self.execute(self.root.end())
-        if ended.outcome.exit_code != 0:
-            return self.fail(f"{self.slave_name} cannot remove what an earlier build left: {complaint_of(ended)}")
+        claimed = await self.execute(self.root.claim())
+        if claimed.outcome.exit_code != 0:
+            return self.fail(f"{self.slave_name} cannot remove what an earlier build left: {complaint_of(claimed)}")
         return await super().run()
 
     def download(self, size: int, sha256: str) -> spec.Download:
