@@ -47,7 +47,7 @@ from .keeper_messages import (
 # Seconds.
 _PAUSE_AFTER_FAILURE = 10.0
 _LONGEST_LEAVE = 5.0
-LONGEST_STOP = 60.0
+LONGEST_STOP = 45.0
 """
 Seconds that a keeper may take to kill its commands and exit.  One that was stopped itself (SIGSTOP), or whose disk
 hangs, takes for ever.

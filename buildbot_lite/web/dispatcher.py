@@ -166,9 +166,10 @@ class Pages:
         except BuildbotLiteError as error:
             values = error.problems if isinstance(error, WrongValuesError) else ()
             reply = await self._sentence(asked, status_of(error), str(error), values)
-            again = seconds_until_asked_again(error)
-            if again is not None and asked.method == "GET" and not asked.is_of_program:
-                reply = evolve(reply, headers={**reply.headers, "refresh": str(again)})
+            if (again := seconds_until_asked_again(error)) is not None:
+                by_browser = asked.method == "GET" and not asked.is_of_program
+                refresh = {"refresh": str(again)} if by_browser else {}
+                reply = evolve(reply, headers={**reply.headers, "retry-after": str(again), **refresh})
             if route.takes_password and reply.status == 401:
                 reply = evolve(reply, headers={**reply.headers, "www-authenticate": _CHALLENGE})
             return PreparedReply(reply)

@@ -42,18 +42,16 @@ STATUSES: dict[type[BuildbotLiteError], HTTPStatus] = {
     RevokedError: HTTPStatus.FORBIDDEN,
     TooManyRowsError: HTTPStatus.BAD_REQUEST,
 }
-BY_BROWSERS: dict[type[BuildbotLiteError], str] = {
+ASKED_AGAIN: dict[type[BuildbotLiteError], str] = {
     LimitError: "5",
     LinkLostError: "5",
     NoAnswerError: "5",
     ReadTooLongError: "60",
     RecordsFailingError: "5",
 }
-"""Seconds after which a browser asks again by itself; not for other refusals: it would ask for ever."""
-OF_API = {
-    HTTPStatus.UNAUTHORIZED: ("www-authenticate", "Bearer"),
-    HTTPStatus.SERVICE_UNAVAILABLE: ("retry-after", "5"),
-}
+"""
+Seconds after which a browser asks again by itself, and a program may; not for other refusals: they would ask for ever.
+"""
 
 
 class RefusalsTests(PagesCase):
@@ -71,9 +69,11 @@ class RefusalsTests(PagesCase):
         self.factory = make_factory(SiteRoot(Pages(self.view, routes).resource(), None), self.clock)
         for kind, status in STATUSES.items():
             page = self.get(f"/{kind.__name__}")
-            self.assertEqual((page.status, page.headers.get("refresh")), (status, BY_BROWSERS.get(kind)), kind)
+            again = ASKED_AGAIN.get(kind)
+            self.assertEqual((page.status, page.headers.get("refresh")), (status, again), kind)
             answer = self.get(f"/api/v1/{kind.__name__}")
             self.assertEqual((answer.status, answer.headers["content-type"]), (status, "application/problem+json"))
-            if status in OF_API:
-                name, value = OF_API[status]
-                self.assertEqual(answer.headers[name], value, kind)
+            if again is not None:
+                self.assertEqual({each.headers["retry-after"] for each in (page, answer)}, {again}, kind)
+            if status == HTTPStatus.UNAUTHORIZED:
+                self.assertEqual(answer.headers["www-authenticate"], "Bearer", kind)
