@@ -66,7 +66,8 @@ Where it happens
     master.cfg is read                master.trial_load (in another process), master.config.loading ►
                                       master.config.assembly; its mistakes: master.config.mistakes, with the line that
                                       master.config.executed_line finds
-    a command line is answered        cli.program ► a module of cli ► cli.connection ► wire.control ► control.admin
+    a command line is answered        cli.program ► a module of a part of cli ► cli.asking.connection ►
+                                      wire.control ► control.admin
     a FURL is made                    master.grants.registry (hand_out), storage.swissnums (its secret part),
                                       master.grants.location (its text); master.grants.publisher writes the farm's own
     a right is checked                control.verbs, wire.exposed; see above

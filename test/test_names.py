@@ -57,6 +57,14 @@ class NamesTests(SynchronousTestCase):
 
 GROUPS = (
     "cli",
+    "cli/asking",
+    "cli/builds",
+    "cli/command_line",
+    "cli/directories",
+    "cli/farm",
+    "cli/output",
+    "cli/packages",
+    "cli/watch",
     "control",
     "keeper",
     "master/builds",

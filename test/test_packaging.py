@@ -10,7 +10,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.cli.commands import MASTER_PACKAGES
+from buildbot_lite.cli.command_line.groups import MASTER_PACKAGES
 
 SETUP = Path(__file__).parents[1] / "setup.cfg"
 # By package, the last release with a known vulnerability.

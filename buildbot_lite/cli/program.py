@@ -23,27 +23,15 @@ from ..errors import (
 )
 from ..model.display import printable
 from ..model.suggestions import nearest
-from . import (
-    CUT_OFF,
-    backup,
-    builds,
-    changes,
-    create,
-    furl,
-    grant,
-    grants,
-    history,
-    lifecycle,
-    live,
-    package,
-    show,
-    slaves,
-    trying,
-    watching,
-)
-from .commands import DIRECTORY, MASTER_PACKAGES, Program
-from .farm_command import FarmCommand
-from .output import LONGEST_SENTENCE
+from . import CUT_OFF
+from .asking.farm_command import FarmCommand
+from .builds import builds, follow, history, trying
+from .command_line.groups import DIRECTORY, MASTER_PACKAGES, Program
+from .directories import backup, create, furl, lifecycle
+from .farm import changes, grant, grants, show, slaves
+from .output.printing import LONGEST_SENTENCE
+from .packages import commands as package
+from .watch import command as watch
 
 USAGE = 64
 NO_ANSWER = 69
@@ -92,8 +80,8 @@ def _takes_directory(command: click.Command | None) -> bool:
 for _heading, *_groups in (
     ("New directories", create.commands, furl.commands),
     ("Configuration and processes", lifecycle.commands),
-    ("The farm now", show.commands, live.commands),
-    ("Builds", history.commands, builds.commands, trying.commands, watching.commands),
+    ("The farm now", show.commands, watch.commands),
+    ("Builds", history.commands, builds.commands, trying.commands, follow.commands),
     ("Packages", package.commands),
     ("Changes", changes.commands),
     ("Slaves", slaves.commands),
@@ -117,7 +105,7 @@ def main() -> None:
 
 def run(arguments: list[str], connect: object = None) -> int:
     """
-    Run the command line *arguments*, and return the exit code.  *connect*: a `connection.Connect` for tests.
+    Run the command line *arguments*, and return the exit code.  *connect*: an `asking.connection.Connect` for tests.
     """
     try:
         code = program.main(arguments, prog_name="buildbot-lite", standalone_mode=False, obj=connect)

@@ -138,7 +138,7 @@ class LogSender:
             raise NotFoundError(f"{label} has no logs: those of such old builds were removed (c['retention']).")
         chosen = all_steps if query.step is None else [the_step(all_steps, query.step)]
         for step in chosen:
-            # In the order in which the logs began, as in `_as_it_goes`: `cli.resuming` counts on it.
+            # In the order in which the logs began, as in `_as_it_goes`: `cli.asking.resuming` counts on it.
             of_step = sorted((stream for stream in all_streams if stream.step == step.number), key=lambda each: each.id)
             logs = [stream for stream in of_step if stream.kind == "log"]
             step_remarks = [remark for remark in all_remarks if remark.step == step.number] if query.remarks else []

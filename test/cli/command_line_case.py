@@ -16,8 +16,8 @@ from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.cli.connection import MasterLink
-from buildbot_lite.cli.output import TakeChunk
+from buildbot_lite.cli.asking.connection import MasterLink
+from buildbot_lite.cli.output.printing import TakeChunk
 from buildbot_lite.cli.program import FAILED, run
 from buildbot_lite.model.patch_base import PatchBase
 

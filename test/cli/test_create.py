@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from unittest import mock
 
-from buildbot_lite.cli.create import PLACEHOLDER, sample
+from buildbot_lite.cli.directories.create import PLACEHOLDER, sample
 from buildbot_lite.master.grants import listening
 from buildbot_lite.storage.lock import DirectoryLock
 

@@ -13,7 +13,7 @@ from unittest import mock
 import click
 
 from buildbot_lite.cli import CUT_OFF
-from buildbot_lite.cli.farm_command import FarmCommand
+from buildbot_lite.cli.asking.farm_command import FarmCommand
 from buildbot_lite.cli.program import (
     FAILED,
     NO_ANSWER,
@@ -126,7 +126,7 @@ class ExitCodesTests(CommandLineCase):
         super().setUp()
         self.make_farm()
         # A signer's key.
-        check = mock.patch("buildbot_lite.cli.package_signing.Gnupg.check")
+        check = mock.patch("buildbot_lite.cli.packages.signing.Gnupg.check")
         check.start()
         self.addCleanup(check.stop)
         # A working tree and a string for "try".

@@ -11,8 +11,9 @@ from unittest import mock
 
 import click
 
-from buildbot_lite.cli import output, processes
-from buildbot_lite.cli.download import DownloadedFile
+from buildbot_lite.cli import processes
+from buildbot_lite.cli.asking.download import DownloadedFile
+from buildbot_lite.cli.output import printing
 from buildbot_lite.cli.program import (
     FAILED,
     NO_ANSWER,
@@ -83,7 +84,7 @@ class ListCommandTests(FarmCommandCase):
         On a narrow terminal, the lines of a table are longer than the terminal, and its columns are complete.
         """
         self.master.answers = {"builds": {"builds": [{**BUILD, "reason": "it is so"}]}}
-        with mock.patch.dict(os.environ, COLUMNS="30"), mock.patch.object(output, "on_a_terminal", return_value=True):
+        with mock.patch.dict(os.environ, COLUMNS="30"), mock.patch.object(printing, "on_a_terminal", return_value=True):
             lines = self.command("builds", "farm").out.splitlines()
 
         self.assertRegex(lines[1], r"^hello/1  SUCCESS  bot1   1970-01-0\d  1\.0 s  1        main$")
@@ -100,7 +101,7 @@ class ListCommandTests(FarmCommandCase):
         for width in range(30, 140, 5):
             with (
                 mock.patch.dict(os.environ, COLUMNS=str(width)),
-                mock.patch.object(output, "on_a_terminal", return_value=True),
+                mock.patch.object(printing, "on_a_terminal", return_value=True),
             ):
                 said = self.command("builds", "farm").out.split()
             for word in ("request", "admin:", "because", "I", "sent", "stdin.patch", "step", "test:", "failure"):
@@ -113,7 +114,7 @@ class ListCommandTests(FarmCommandCase):
         names = [f"slave-{number}" for number in range(100)]
         each = {"builder": "b", "slaves": names, "running": [], "waiting": 0, "last": None, "description": ""}
         self.master.answers = {"builders": {"builders": [each]}}
-        with mock.patch.dict(os.environ, COLUMNS="80"), mock.patch.object(output, "on_a_terminal", return_value=True):
+        with mock.patch.dict(os.environ, COLUMNS="80"), mock.patch.object(printing, "on_a_terminal", return_value=True):
             lines = self.command("builders", "farm").out.splitlines()
 
         self.assertLessEqual(max(map(len, lines)), 80)

@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from buildbot_lite.cli import grant
+from buildbot_lite.cli.farm import grant
 from buildbot_lite.cli.program import FAILED, USAGE
 from buildbot_lite.errors import NotFoundError
 

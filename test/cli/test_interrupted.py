@@ -36,13 +36,15 @@ sys.meta_path.insert(0, Interrupting())
 
 WITH_ANSWERS = """
 import sys
-from buildbot_lite.cli import connection, package_signing, program
+from buildbot_lite.cli import program
+from buildbot_lite.cli.asking import connection
+from buildbot_lite.cli.packages import signing
 
 async def ask(link, question):
     return {answers!r}[question["ask"]]
 
 connection.NetworkLink.ask = ask
-package_signing.Gnupg.check = lambda gnupg: None
+signing.Gnupg.check = lambda gnupg: None
 sys.exit(program.run(sys.argv[1:]))
 """
 
@@ -137,7 +139,7 @@ class InterruptedTests(SynchronousTestCase):
         for name in (
             "click",
             "twisted.internet.task",
-            "buildbot_lite.cli.live",
+            "buildbot_lite.cli.watch.command",
             "twisted.internet.reactor",
             "foolscap",
         ):

@@ -11,10 +11,10 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.cli import lasting_link
-from buildbot_lite.cli.job_following import AFTER_LOSS, job_follower
-from buildbot_lite.cli.lasting_link import NetworkLastingLink
-from buildbot_lite.cli.resuming import KEEP_TRYING
+from buildbot_lite.cli.asking import lasting_link
+from buildbot_lite.cli.asking.lasting_link import NetworkLastingLink
+from buildbot_lite.cli.asking.resuming import KEEP_TRYING
+from buildbot_lite.cli.packages.job_following import AFTER_LOSS, job_follower
 from buildbot_lite.errors import LinkLostError, NoAnswerError, RevokedError
 
 FURL = "pb://x"

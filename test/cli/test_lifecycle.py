@@ -7,10 +7,10 @@ import os
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.cli import starting
-from buildbot_lite.cli.lifecycle import in_turn
+from buildbot_lite.cli.directories import starting
+from buildbot_lite.cli.directories.lifecycle import in_turn
+from buildbot_lite.cli.directories.stopping import left_running
 from buildbot_lite.cli.processes import directories_of
-from buildbot_lite.cli.stopping import left_running
 from buildbot_lite.errors import BuildbotLiteError, NotRunningError
 from buildbot_lite.storage.lock import DirectoryLock
 

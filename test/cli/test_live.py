@@ -9,10 +9,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.cli import live
-from buildbot_lite.cli.lasting_link import Away
-from buildbot_lite.cli.live import LEAST_PAUSE, LONGEST_PAUSE, away_sentence, keep_looking
-from buildbot_lite.cli.live_documents import WatchedBuild, WatchedFarm
+from buildbot_lite.cli.asking.lasting_link import Away
+from buildbot_lite.cli.watch import command
+from buildbot_lite.cli.watch.command import LEAST_PAUSE, LONGEST_PAUSE, away_sentence, keep_looking
+from buildbot_lite.cli.watch.documents import WatchedBuild, WatchedFarm
 from buildbot_lite.errors import LinkLostError, NotFoundError, RevokedError
 
 from .command_line_case import FURL, CommandLineCase
@@ -181,7 +181,7 @@ class WatchCommandTests(CommandLineCase):
                 await super().look(link)
                 self.status = {**self.status, "title": f"look {min(looks, 2)}"}
 
-        self.patch(live, "WatchedFarm", Looking)
+        self.patch(command, "WatchedFarm", Looking)
         self.master.answers = {**self.master.answers, "farm": NotFoundError()}
         said = self.command("watch", "farm", "--json")
         lines = [json.loads(line) for line in said.out.splitlines()]

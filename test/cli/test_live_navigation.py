@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.cli.live_documents import WatchedBuild, WatchedBuilder, WatchedFarm
-from buildbot_lite.cli.live_keys import BACK, DOWN, END, HOME, LEAVE, OPEN, PAGE_DOWN, PAGE_UP, UP, KeyDecoder
-from buildbot_lite.cli.live_layout import Space
-from buildbot_lite.cli.live_navigation import Navigation
+from buildbot_lite.cli.watch.documents import WatchedBuild, WatchedBuilder, WatchedFarm
+from buildbot_lite.cli.watch.keys import BACK, DOWN, END, HOME, LEAVE, OPEN, PAGE_DOWN, PAGE_UP, UP, KeyDecoder
+from buildbot_lite.cli.watch.navigation import Navigation
+from buildbot_lite.cli.watch.screen_layout import Space
 from buildbot_lite.errors import NotFoundError
 
 from .test_live_views import NOW, build, farm

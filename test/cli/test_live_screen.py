@@ -14,7 +14,7 @@ PROGRAM = """
 import os, signal, sys, termios
 from unittest import mock
 from rich.live import Live
-from buildbot_lite.cli.live_screen import LiveScreen, signals
+from buildbot_lite.cli.watch.screen import LiveScreen, signals
 
 def broken(*arguments, **more):
     raise OSError(5, "The terminal is broken.")

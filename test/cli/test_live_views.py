@@ -9,11 +9,11 @@ from unittest import mock
 from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.cli.coloured_tail import tail_lines
-from buildbot_lite.cli.line_columns import shares
-from buildbot_lite.cli.live_documents import Watched, WatchedBuild, WatchedBuilder, WatchedFarm
-from buildbot_lite.cli.live_layout import Space
-from buildbot_lite.cli.live_views import composition
+from buildbot_lite.cli.watch.coloured_tail import tail_lines
+from buildbot_lite.cli.watch.documents import Watched, WatchedBuild, WatchedBuilder, WatchedFarm
+from buildbot_lite.cli.watch.line_columns import shares
+from buildbot_lite.cli.watch.screen_layout import Space
+from buildbot_lite.cli.watch.views import composition
 
 from .test_tables import BUILD, SLAVE
 

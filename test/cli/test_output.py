@@ -15,8 +15,8 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from buildbot_lite.cli.output import ERR, OUT
-from buildbot_lite.cli.output_writer import OutputWriter
+from buildbot_lite.cli.output.printing import ERR, OUT
+from buildbot_lite.cli.output.writer import OutputWriter
 from buildbot_lite.errors import BuildbotLiteError
 
 PATIENCE = 60.0

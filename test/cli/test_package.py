@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from unittest import mock
 
-from buildbot_lite.cli import package_chain
+from buildbot_lite.cli.packages import chain
 from buildbot_lite.errors import (
     InputError,
     LinkLostError,
@@ -387,7 +387,7 @@ class PackageBuildTests(CommandLineCase):
             said = self.refused(*words, "notes", code=UNUSABLE)
             self.assertIn("'notes' belongs to none of these packages", said)
             self.assertIn("Scratch builds enter no repository", self.refused(*words, "--scratch", code=UNUSABLE))
-            with mock.patch.object(package_chain, "MOST_MEMBERS", 1):
+            with mock.patch.object(chain, "MOST_MEMBERS", 1):
                 self.assertIn("2 packages; a chain has at most 1.", self.refused(*words, code=UNUSABLE))
             self.assertEqual(self.master.submitted_files, [])
         with self.subTest("failed"):

@@ -9,9 +9,9 @@ from typing import Any
 from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.cli import job_tables
-from buildbot_lite.cli.package_jobs import STATES
-from buildbot_lite.cli.package_rebuild import MOST_TOLD
+from buildbot_lite.cli.output import job_tables
+from buildbot_lite.cli.packages.jobs import STATES
+from buildbot_lite.cli.packages.rebuild import MOST_TOLD
 from buildbot_lite.cli.program import FAILED, USAGE
 from buildbot_lite.errors import NotFoundError, RefusedError
 from buildbot_lite.packages.records.job_states import JobState

@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 PROGRAM = """
 import sys
-from buildbot_lite.cli.package_shell import run_apart
+from buildbot_lite.cli.packages.shell import run_apart
 
 raise SystemExit(run_apart(["sh", "-c", sys.argv[1]]))
 """

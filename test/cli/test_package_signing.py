@@ -71,7 +71,7 @@ class PackageSigningTests(CommandLineCase):
             return Signature(BINARY, RSA, "SHA256", b"signature")
 
         for name, fake in (("sign", sign), ("check", lambda gnupg: None)):
-            patch = mock.patch(f"buildbot_lite.cli.package_signing.Gnupg.{name}", fake)
+            patch = mock.patch(f"buildbot_lite.cli.packages.signing.Gnupg.{name}", fake)
             patch.start()
             self.addCleanup(patch.stop)
         self.offer(waiting(3))
@@ -101,7 +101,7 @@ class PackageSigningTests(CommandLineCase):
         A key that gpg does not have is refused before anything is asked, of the master or of the signer.
         """
         missing = InputError("gpg has no secret key '1234ABCD' here.")
-        with mock.patch("buildbot_lite.cli.package_signing.Gnupg.check", side_effect=missing):
+        with mock.patch("buildbot_lite.cli.packages.signing.Gnupg.check", side_effect=missing):
             for words in (("3",), ("--watch",)):
                 said = self.command("package", "sign", *words, *KEY, *STRING)
                 self.assertEqual((said.code, said.err), (FAILED, f"{missing}\n"))

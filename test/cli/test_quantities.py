@@ -8,7 +8,7 @@ from unittest import mock
 import click
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.cli.quantities import DURATION, SECONDS, SINCE, SIZE, WHEN
+from buildbot_lite.cli.command_line.quantities import DURATION, SECONDS, SINCE, SIZE, WHEN
 
 NOW = 1_800_000_000.0
 

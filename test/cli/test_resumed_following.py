@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.cli import resuming
-from buildbot_lite.cli.output import Document, TakeChunk
-from buildbot_lite.cli.resuming import KEEP_TRYING, resumed
+from buildbot_lite.cli.asking import resuming
+from buildbot_lite.cli.asking.resuming import KEEP_TRYING, resumed
+from buildbot_lite.cli.output.printing import Document, TakeChunk
 from buildbot_lite.errors import (
     BuildbotLiteError,
     LinkLostError,

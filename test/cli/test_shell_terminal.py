@@ -27,8 +27,8 @@ PROGRAM = """
 import sys
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import react
-from buildbot_lite.cli.output_writer import OutputWriter
-from buildbot_lite.cli.shell_terminal import LocalTerminal, RawMode, is_interactive
+from buildbot_lite.cli.output.writer import OutputWriter
+from buildbot_lite.cli.asking.shell_terminal import LocalTerminal, RawMode, is_interactive
 
 class Link:
     def when_lost(self, callback):

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.cli import cells, tables
+from buildbot_lite.cli.output import cells, tables
 
 BUILD = {
     "builder": "hello",

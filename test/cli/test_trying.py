@@ -13,9 +13,9 @@ from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.cli import submitted, working_tree
+from buildbot_lite.cli.builds import submitted, working_tree
+from buildbot_lite.cli.builds.side_by_side import LAST_LINES, LONGEST_LINE, LiveLanes, PlainLane
 from buildbot_lite.cli.program import NO_ANSWER, USAGE
-from buildbot_lite.cli.side_by_side import LAST_LINES, LONGEST_LINE, LiveLanes, PlainLane
 from buildbot_lite.errors import NoAnswerError, RefusedError
 
 from .command_line_case import FURL, CommandLineCase
@@ -206,7 +206,7 @@ class Screen:
 
 ON_A_PTY = """
 import itertools, shutil, sys
-from buildbot_lite.cli.side_by_side import LiveLanes
+from buildbot_lite.cli.builds.side_by_side import LiveLanes
 live = LiveLanes([f"b{number:02}" for number in range(14)], sys.stdout.write, shutil.get_terminal_size,
                  itertools.count().__next__)
 for number in range(20):

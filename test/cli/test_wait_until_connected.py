@@ -5,8 +5,9 @@
 import os
 from unittest import mock
 
-from buildbot_lite.cli import connecting, processes
-from buildbot_lite.cli.connecting import MASTER_AWAY, wait_until_connected
+from buildbot_lite.cli import processes
+from buildbot_lite.cli.directories import connecting
+from buildbot_lite.cli.directories.connecting import MASTER_AWAY, wait_until_connected
 from buildbot_lite.cli.program import (
     FAILED,
     NO_ANSWER,

@@ -11,7 +11,7 @@ from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.cli.working_tree import WorkingPatch, working_patch
+from buildbot_lite.cli.builds.working_tree import WorkingPatch, working_patch
 from buildbot_lite.errors import BuildbotLiteError, NotFoundError
 from buildbot_lite.model.patch_base import PatchBase
 

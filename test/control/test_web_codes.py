@@ -6,7 +6,7 @@ import os
 from typing import Any
 from unittest import mock
 
-from buildbot_lite.cli.create import sample
+from buildbot_lite.cli.directories.create import sample
 from buildbot_lite.control.admin import AdminDesk
 from buildbot_lite.control.rights import MAY_CONTROL, MAY_LOOK
 from buildbot_lite.control.web_codes import MOST_CODES, SESSION, VALID_FOR, WRONG_AT_ONCE, WRONG_PER_SECOND, WebCodes

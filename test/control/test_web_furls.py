@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import update
 from twisted.logger import capturedLogs, formatEvent
 
-from buildbot_lite.cli.create import sample
+from buildbot_lite.cli.directories.create import sample
 from buildbot_lite.control.admin import AdminDesk
 from buildbot_lite.control.rights import MAY_LOOK
 from buildbot_lite.errors import FileError, RevokedError

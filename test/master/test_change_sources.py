@@ -10,7 +10,7 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite import plugins
-from buildbot_lite.cli.tables import TABLES
+from buildbot_lite.cli.output.tables import TABLES
 from buildbot_lite.errors import BuildbotLiteError, ConfigError
 from buildbot_lite.master.config.change_fields import change_of, named
 from buildbot_lite.master.config.change_sources import ChangeSource, PollingChangeSource

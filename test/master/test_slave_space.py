@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.cli.tables import slaves
+from buildbot_lite.cli.output.tables import slaves
 from buildbot_lite.master.slaves.desk import SlaveDesk
 from buildbot_lite.model.hello import Welcome
 from buildbot_lite.status.slave_documents import of_slave

@@ -12,7 +12,7 @@ from twisted.internet.defer import maybeDeferred
 from twisted.logger import Logger
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.cli.package_rebuild import summary_of
+from buildbot_lite.cli.packages.rebuild import summary_of
 from buildbot_lite.deferreds import background
 from buildbot_lite.errors import LimitError, NotFoundError, RefusedError
 from buildbot_lite.master.grants.verbs import SUBMIT

@@ -10,7 +10,7 @@ from attrs import define, field
 from rich.console import Console
 from twisted.internet.defer import Deferred, succeed
 
-from buildbot_lite.cli import job_tables
+from buildbot_lite.cli.output import job_tables
 from buildbot_lite.control.questions import QuestionDesk
 from buildbot_lite.control.verbs import granted_verbs
 from buildbot_lite.errors import BuildbotLiteError, DatabaseFullError, NotFoundError, RefusedError

@@ -141,7 +141,8 @@ class BesideTests(WebProcessCase):
         for name in ("www.json", "address"):
             (web / name).unlink(missing_ok=True)
         # A busy machine may take longer than `start` waits for people.
-        patient = f"from buildbot_lite.cli import main, starting; starting.TOLD_WITHIN = {PATIENCE}; main()"
+        imports = "from buildbot_lite.cli import main; from buildbot_lite.cli.directories import starting"
+        patient = f"{imports}; starting.TOLD_WITHIN = {PATIENCE}; main()"
         started = self.farm.client("python", "-c", patient, "start", str(web)).wait()
         self.addCleanup(self.farm.command, "stop", str(web))
         self.assertIn(f"was started, at http://127.0.0.1:{self.port}/\n", started.out.decode(), started.err)
