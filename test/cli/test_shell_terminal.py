@@ -28,7 +28,8 @@ import sys
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import react
 from buildbot_lite.cli.output.writer import OutputWriter
-from buildbot_lite.cli.asking.shell_terminal import LocalTerminal, RawMode, is_interactive
+from buildbot_lite.cli.asking.raw_mode import RawMode, is_interactive
+from buildbot_lite.cli.asking.shell_terminal import LocalTerminal
 
 class Link:
     def when_lost(self, callback):

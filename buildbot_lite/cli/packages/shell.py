@@ -18,7 +18,7 @@ from ...errors import LinkLostError
 from ...packages.building.kept_roots import entering, kept_name
 from ..asking.connection import MasterLink
 from ..asking.farm_command import FarmClient
-from ..asking.shell_terminal import LocalTerminal, RawMode, is_interactive, terminal_size
+from ..asking.raw_mode import RawMode, is_interactive, terminal_size
 from ..command_line.build_names import separated
 from ..output.printing import Document, note
 from .jobs import JobCommand
@@ -82,6 +82,8 @@ def _number(text: str, what: str) -> int:
 
 
 async def _entered(link: MasterLink, where: Document, command: Sequence[str], raw: RawMode | None) -> tuple[int, str]:
+    from ..asking.shell_terminal import LocalTerminal
+
     async with link.connection() as connection:
         root = (await connection.ask({"ask": "package-root", **where}))["root"]
         terminal = LocalTerminal(link.reactor, link.to_output, raw)
