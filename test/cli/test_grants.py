@@ -12,9 +12,9 @@ from typing import Any
 
 from buildbot_lite.cli.farm import grant
 from buildbot_lite.cli.program import FAILED, USAGE
-from buildbot_lite.errors import NotFoundError
+from buildbot_lite.errors import LinkLostError, NotFoundError
 
-from .command_line_case import FURL, CommandLineCase
+from .command_line_case import FURL, CommandLineCase, CommandResult
 
 GRANT: dict[str, Any] = {
     "grant": 7,
@@ -84,11 +84,10 @@ class GrantTests(GrantCommandCase):
         self.assertEqual(self.command("grant", "submit", "farm", "go", "--to", "alice.furl").code, FAILED)
         self.assertFalse(os.path.lexists("alice.furl"))
 
-    def test_full_disk(self) -> None:
+    def on_a_full_disk(self) -> CommandResult:
         """
-        With --to, a string that the disk does not take is named, so that it is revoked, and there is no file.
+        What `grant --to` says when the disk takes no byte.
         """
-        self.master.answers = {"grant": {"grant": GRANT, "furl": FURL}}
         before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         self.addCleanup(signal.signal, signal.SIGXFSZ, handler)
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
@@ -97,8 +96,24 @@ class GrantTests(GrantCommandCase):
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
         self.assertEqual(said.code, FAILED)
-        self.assertRegex(said.err, r"is lost; to revoke it: buildbot-lite revoke farm '#[0-9]+'\n.*alice.furl")
         self.assertFalse(os.path.lexists("alice.furl"))
+        return said
+
+    def test_full_disk(self) -> None:
+        """
+        With --to, a string that the disk does not take is revoked, because nobody has it, and there is no file.
+        """
+        self.master.answers = {"grant": {"grant": GRANT, "furl": FURL}, "revoke": {"grant": GRANT, "ended": []}}
+        self.assertRegex(self.on_a_full_disk().err, r"# string #7 could not be written, and is revoked\n.*alice.furl")
+        self.assertEqual(self.master.questions[1:], [{"ask": "revoke", "which": "#7", "kill": False, "cancel": False}])
+
+    def test_full_disk_and_no_master(self) -> None:
+        """
+        A string that could be neither written nor revoked is named, with the command that revokes it.
+        """
+        self.master.answers = {"grant": {"grant": GRANT, "furl": FURL}, "revoke": LinkLostError()}
+        said = self.on_a_full_disk().err
+        self.assertRegex(said, r"# string #7 is lost; to revoke it: buildbot-lite revoke farm '#7'\n.*alice.furl")
 
     def test_no_file_for_a_browser(self) -> None:
         """
