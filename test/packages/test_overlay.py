@@ -16,15 +16,19 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from unittest import SkipTest
+from uuid import uuid4
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import InputError
 from buildbot_lite.packages.building.debian_roots import Overlay
 from buildbot_lite.packages.building.kept_roots import KEPT, any_expired, entering, removing_expired
-from buildbot_lite.packages.building.leftovers import MARK, marked, removing_left
+from buildbot_lite.packages.building.leftovers import MARKS, marked, removing_left
+from buildbot_lite.packages.building.mock import Mock
 from buildbot_lite.packages.building.overlay import overlay
+from buildbot_lite.packages.building.plain import Plain
 from buildbot_lite.packages.building.root import FILES, RESULTS, ROOT
+from buildbot_lite.packages.building.sbuild import Sbuild
 from buildbot_lite.packages.building.steps import ONLY_FILES
 
 from ..growing_limits import LIMITS, within_limits
@@ -702,18 +706,22 @@ class OverlayProgramTests(SynchronousTestCase):
         (beside / "build-2" / ROOT / "session").symlink_to(session)
         (beside / "build-9").symlink_to("build-3")
         (self.work / "linked").symlink_to("builder")
+        mark = (self.work / MARKS / "builder" / "build-3").read_text()
+        for linked in ("builder/build-9", "linked/build-3", "gone/build"):
+            (self.work / MARKS / linked).parent.mkdir(exist_ok=True)
+            (self.work / MARKS / linked).write_text(mark)
         found = marked(self.work)
         self.assertEqual(set(found), {f"builder/build-{number}" for number in (2, 3, 4)})
         self.assertEqual(len(set(found.values())), 3)
         subprocess.run(claim, cwd=beside / "build-3", check=True, timeout=60)
-        self.assertEqual({each.name for each in (beside / "build-3").iterdir()}, {MARK})
+        self.assertEqual(list((beside / "build-3").iterdir()), [])
         (beside / "build-3" / FILES).mkdir()
         subprocess.run(self.root().end(), cwd=beside / "build-4", check=True, timeout=60)
         (beside / "build-4" / FILES).mkdir()
         subprocess.run(removing_left(found), cwd=self.work, check=True, timeout=60)
         left = {str(each.relative_to(beside)) for each in beside.glob("build-*/*")}
-        begun = {f"build-{number}/{name}" for number in (3, 9) for name in (MARK, FILES)}
-        self.assertEqual(left, {*begun, f"build-4/{FILES}"})
+        self.assertEqual(left, {f"build-{number}/{FILES}" for number in (3, 4, 9)})
+        self.assertEqual(set(marked(self.work)), {"builder/build-3"})
         self.assertFalse(session.exists())
 
     def test_left_again(self) -> None:
@@ -722,7 +730,7 @@ class OverlayProgramTests(SynchronousTestCase):
         keeps no other.
         """
         self.assertEqual(self.run_words(self.root().claim()), (0, ""))
-        mark = (self.directory / MARK).read_text()
+        mark = (self.work / MARKS / "builder" / "build").read_text()
         (self.directory / FILES / RESULTS).mkdir(parents=True)
         self.assertEqual(self.built("mkdir -p /var/x; false"), (1, ""))
         programs = self.slave / "programs"
@@ -739,9 +747,62 @@ class OverlayProgramTests(SynchronousTestCase):
         again = subprocess.run(removing_left(found), cwd=self.work, check=False, timeout=60)
         self.assertEqual((again.returncode, marked(self.work), os.listdir(self.directory)), (1, {}, []))
 
+    def test_left_in_a_checkout(self) -> None:
+        """
+        Promise 9.4: what other builders check out into their directories is never taken for the mark of a build, nor
+        are its links followed.
+        """
+        precious, checkout = self.slave / "precious", self.work / "ci" / "build"
+        precious.mkdir()
+        (checkout / ROOT).mkdir(parents=True)
+        (checkout / ROOT / "session").symlink_to(precious)
+        (checkout / "begun").write_text(f"{uuid4()}\n")
+        (checkout / MARKS).parent.mkdir()
+        (checkout / MARKS).write_text(f"{uuid4()}\n")
+        self.assertEqual(marked(self.work), {})
+
+    def test_left_to_another_kind(self) -> None:
+        """
+        Promise 9.4: a build with another kind of root that begins meanwhile in the same directory loses nothing.
+        """
+        self.assertEqual(self.run_words(self.root().claim()), (0, ""))
+        for root in (Plain(), Sbuild("bookworm"), Mock("fedora-40-x86_64")):
+            found = marked(self.work)
+            self.assertEqual(set(found), {"builder/build"})
+            self.assertEqual(self.run_words(root.claim()), (0, ""))
+            (self.directory / FILES).mkdir()
+            subprocess.run(removing_left(found), cwd=self.work, check=True, timeout=60)
+            self.assertEqual(os.listdir(self.directory), [FILES])
+
+    def test_left_names(self) -> None:
+        """
+        Directories that a shell could take for an option or for words are removed as any other.
+        """
+        for name in ("-P", "a b", "*"):
+            (self.work / name / "build" / FILES).mkdir(parents=True)
+            subprocess.run(self.root().claim(), cwd=self.work / name / "build", check=True, timeout=60)
+        other = self.slave / "other"
+        shutil.copytree(self.work, other)
+        environment = {**self.environment, "CDPATH": str(other)}
+        subprocess.run(removing_left(marked(self.work)), cwd=self.work, check=True, timeout=60, env=environment)
+        self.assertEqual((marked(self.work), len(marked(other))), ({}, 3))
+
+    def test_no_flock(self) -> None:
+        """
+        On a machine without flock, a build ends with a sentence that says so.
+        """
+        programs = self.slave / "programs"
+        programs.mkdir()
+        for program in ("sh", "id", "cat"):
+            (programs / program).symlink_to(shutil.which(program) or "")
+        self.environment["PATH"] = str(programs)
+        claimed = self.run_words(self.root().claim())
+        self.environment["PATH"] = os.environ["PATH"]
+        self.assertEqual(claimed, (97, "This machine has no flock (it is in util-linux)."))
+
     def test_left_waits(self) -> None:
         """
-        Promise 9.4: a build that begins where something is being removed waits until that has ended.
+        Promise 9.4: a build that begins where something is being removed says that it waits, until that has ended.
         """
         self.assertEqual(self.run_words(self.root().claim()), (0, ""))
         found = marked(self.work)
@@ -755,8 +816,9 @@ class OverlayProgramTests(SynchronousTestCase):
         self.addCleanup(removing.wait, 60)
         # It opens when it removes, so it has the lock.
         with fifo.open("w"):
-            claiming = subprocess.Popen(self.root().claim(), cwd=self.directory)
-            self.addCleanup(claiming.wait, 60)
+            claiming = subprocess.Popen(self.root().claim(), cwd=self.directory, stderr=subprocess.PIPE, text=True)
+            self.addCleanup(claiming.communicate, timeout=60)
+            self.assertIn("waiting until what an earlier build left in", self.said_first(claiming))
             self.assertEqual(marked(self.work), found)
             self.assertIsNone(claiming.poll())
             (programs / "rm").write_text(f'#!/bin/sh\nexec {shutil.which("rm")} "$@"\n')

@@ -19,10 +19,14 @@
 #   tree      session, a link to where sbuild made its root; once kept, tree: that root
 #   mock      made, a file with the configuration and the name of a root that mock keeps in a place of its own
 #
-# Beside ROOT, the file "begun" marks which build has begun there: a text of its own.
+# MARKS/BUILDER/build-2 marks which build has begun in the directory BUILDER/build-2: a text of its own.
 
 # Roots that are kept at most: their number, and bytes of all together.
 MOST_KEPT=5 LARGEST_KEPT=21474836480
+
+# Where the marks are, from the directory of a build.  Not in that directory: in those of other builders, a checkout brings
+# what it likes, and what is beside a mark is removed, with all that it leads to.
+MARKS=../../roots/begun
 
 # Seconds for which a build waits until what an earlier one left in its directory is removed.
 LONGEST_CLEARING=3000
@@ -46,7 +50,9 @@ erase() {
 claim() { # ROOT DIRECTORY
     lock_build
     clear "$@"
-    cat /proc/sys/kernel/random/uuid >begun
+    mark=$(mark_here)
+    mkdir -p "${mark%/*}"
+    cat /proc/sys/kernel/random/uuid >"$mark"
 }
 
 # Remove the root and the files in each DIRECTORY, unless another build has begun there than that of MARK.
@@ -57,9 +63,10 @@ sweep_left() { # [DIRECTORY MARK]…
         set +e
         (
             set -e
-            cd "$1"
+            # Neither an option nor below CDPATH.
+            cd "./$1"
             lock_build
-            [ "$(mark_of begun)" != "$2" ] || clear root files
+            [ "$(mark_of "$(mark_here)")" != "$2" ] || clear root files
         )
         [ $? = 0 ] || left=1
         set -e
@@ -70,9 +77,18 @@ sweep_left() { # [DIRECTORY MARK]…
 
 # Lock the current directory, as descriptor 9: something is removed in it, or a build begins there.
 lock_build() {
+    command -v flock >/dev/null || fail $NO_TOOL "This machine has no flock (it is in util-linux)."
     exec 9<.
-    flock --timeout $LONGEST_CLEARING 9 || fail $FAILED "What an earlier build left in $PWD has been being removed for more than \
+    flock --nonblock 9 || {
+        echo "waiting until what an earlier build left in $PWD is removed" >&2
+        flock --timeout $LONGEST_CLEARING 9 || fail $FAILED "What an earlier build left in $PWD has been being removed for more than \
 $((LONGEST_CLEARING / 60)) minutes: see what the rm there waits for, and submit again."
+    }
+}
+
+mark_here() {
+    builder=${PWD%/*}
+    echo "$MARKS/${builder##*/}/${PWD##*/}"
 }
 
 mark_of() { # FILE
@@ -84,7 +100,7 @@ clear() { # ROOT DIRECTORY
     scrub "$1"
     erase_session "$1"
     erase "$@"
-    rm -f begun
+    rm -f "$(mark_here)"
 }
 
 # Remove what sbuild has left in its temporary directory.

@@ -3,15 +3,17 @@ What builds have left on a slave: their roots and files, after a kill -9 of the 
 
 ::
 
-    claim ──► work/BUILDER/build-2/begun: a mark ──► root, files ──► clear: all of it is removed
-                                                          │
-                                                          └── killed ──► found here, removed by sweep_left (kept.sh)
+    claim ──► roots/begun/BUILDER/build-2: a mark ──► BUILDER/build-2/root, files ──► clear: all of it is removed
+                                                            │
+                                                            └── killed ──► found here, removed by sweep_left (kept.sh)
 
-A mark says which build has begun in a directory, not whether it goes on: only the master knows that.
+A mark says which build has begun in a directory, not whether it goes on: only the master knows that.  It is not in that
+directory, because what other builders check out into theirs must not be taken for one.
 """
 
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -20,12 +22,12 @@ from pathlib import Path
 from ...storage.files import read_regular
 from .overlay import overlay
 
-MARK = "begun"
-"""The file with the mark, in the directory of a build; the scripts of a master write it."""
+MARKS = "roots/begun"
+"""Where the marks are, relative to the slave's ``work``; the scripts of a master write them."""
 MOST_LEFT = 100
 """Directories that are found at a time."""
 MOST_ENTRIES = 10_000
-"""Entries of ``work``, and of a builder's directory, that are looked at."""
+"""Marks of a builder, and builders with marks, that are looked at."""
 
 _BUILD = re.compile(r"build(-[1-9][0-9]{0,5})?\Z")
 _MARK = re.compile(rb"[0-9a-f-]{36}\n?\Z")
@@ -46,22 +48,25 @@ def removing_left(left: Mapping[str, str]) -> Sequence[str]:
 
 
 def _marks(work: str) -> Iterator[tuple[str, str]]:
-    for builder in _directories(work):
-        for build in filter(_BUILD.match, _directories(os.path.join(work, builder))):
+    marks = os.path.join(work, MARKS)
+    for builder in _names(marks):
+        for build in filter(_BUILD.match, _names(os.path.join(marks, builder))):
+            place = f"{builder}/{build}"
             with suppress(OSError):
-                mark = read_regular(os.path.join(work, builder, build, MARK), 100, follow=False)
-                if _MARK.match(mark):
-                    yield f"{builder}/{build}", mark.decode("ascii").strip()
+                mark = read_regular(os.path.join(marks, place), 100, follow=False)
+                # A link could lead anywhere.
+                if _MARK.match(mark) and all(_is_directory(os.path.join(work, each)) for each in (builder, place)):
+                    yield place, mark.decode("ascii").strip()
 
 
-def _directories(path: str) -> list[str]:
+def _names(path: str) -> list[str]:
     """
-    The directories in *path* that are no links, which could lead anywhere.  (The names of targets are ASCII.)
+    The names in the directory *path*; those of targets are ASCII.
     """
     with suppress(OSError), os.scandir(path) as entries:
-        return [
-            each.name
-            for each in islice(entries, MOST_ENTRIES)
-            if each.name.isascii() and each.is_dir(follow_symlinks=False)
-        ]
+        return [each.name for each in islice(entries, MOST_ENTRIES) if each.name.isascii()]
     return []
+
+
+def _is_directory(path: str) -> bool:
+    return stat.S_ISDIR(os.lstat(path).st_mode)

@@ -5,7 +5,7 @@ The slave itself in place of a root.
 from collections.abc import Sequence
 
 from . import debian_scripts
-from .root import FILES, ROOT, Root
+from .root import FILES, Root
 
 
 class Plain(Root):
@@ -22,9 +22,3 @@ class Plain(Root):
 
     def debian_preparation(self, *, same: bool = False) -> Sequence[tuple[str, Sequence[str], bool]]:
         return [(debian_scripts.LIST, [], False)]
-
-    def claim(self) -> Sequence[str]:
-        return self.end()
-
-    def end(self) -> Sequence[str]:
-        return ["rm", "-rf", "--", ROOT, FILES]
