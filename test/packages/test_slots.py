@@ -12,19 +12,22 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.master.scheduling.new_buildset import NewBuildset
 from buildbot_lite.master.slaves.slots import Slot, Slots
+from buildbot_lite.model.hello import HeldCommand, Life
+from buildbot_lite.model.spec import fingerprint
 from buildbot_lite.model.wait_reasons import WaitKind
 from buildbot_lite.packages.formats.git_request import request_text
 from buildbot_lite.packages.records.job_states import JobState
 from buildbot_lite.storage.migrations.versions import slots_of_builds
-from test.master.harness import StartedCommand
+from test.master.harness import FakeSlave, StartedCommand
 
 from .archives import archive, greet
-from .test_job_service import JobCase
+from .test_job_questions import QuestionCase
 
 BUILDING = "dpkg-buildpackage"
+LEFT = "it is to remove what a build left there that is over"
 
 
-class SlotsCase(JobCase):
+class SlotsCase(QuestionCase):
     """
     A slave with *of_slave* whose builds stop where the package is built.
     """
@@ -144,6 +147,61 @@ class SlotsTests(SlotsCase):
         self.harness.settle()
         self.assertEqual({self.job(number).state for number in (2, 3)}, {JobState.FINISHED})
         self.assertEqual(self.building_in(), ())
+
+    def again(self) -> FakeSlave:
+        """
+        Attach the slave with another keeper, which has lost the commands.
+        """
+        lost = [HeldCommand(each.id, fingerprint(each.spec), Life.LOST) for each in self.building.waiting]
+        self.building.waiting.clear()
+        self.slave = FakeSlave(behaviour=self.building)
+        self.harness.attach("bot1", self.slave, platform={"machine": "x86_64"}, held=tuple(lost))
+        return self.slave
+
+    def test_files_left(self) -> None:
+        """
+        Promise 9.4: after a build that lost its keeper, the slave attaches again, and its welcome names other builds
+        only: when it is tried again, perhaps elsewhere; when its retries are used up; when its job was killed.
+        """
+        self.submit_several(1)
+        for attempt in range(4):
+            with self.subTest(attempt=attempt):
+                self.slave.lose()
+                slave = self.again()
+                self.assertEqual((slave.dropped, self.building_in()), ([LEFT], ()))
+                self.slave = FakeSlave(behaviour=self.building)
+                self.attach()
+                self.harness.settle(301)
+        self.assertEqual(self.job().state, JobState.FAILED)
+        self.submit_several(1)
+        self.slave.lose()
+        self.ask("kill", job=2)
+        self.assertEqual(self.building_in(), ("bookworm-amd64/build",))
+        self.assertEqual(self.again().dropped, [LEFT])
+        self.assertEqual((self.job(2).state, self.building_in()), (JobState.KILLED, ()))
+
+    def test_nothing_left(self) -> None:
+        """
+        The slave stays connected when its builds have cleaned up, or share their directories; one that is not connected
+        or not in master.cfg attaches some time, or never.
+        """
+        self.submit_several(1)
+        self.building.release()
+        self.harness.settle()
+        self.assertEqual(self.job().state, JobState.FINISHED)
+        self.building.held = {"true"}
+        self.harness.submit("b")
+        self.assertEqual(self.building_in(), ("b",))
+        self.slave.lose()
+        slave = self.again()
+        self.assertEqual(slave.dropped, [])
+        slaves = self.farm.slaves
+        for tell in (lambda: slaves.ban("bot1", "revoked"), lambda: slaves.give_up("bot1", "gone"), slave.lose):
+            tell()
+            before = list(slave.dropped)
+            for name in ("bot1", "nobody"):
+                slaves.files_left(name)
+            self.assertEqual(slave.dropped, before)
 
     def test_earlier_version(self) -> None:
         """

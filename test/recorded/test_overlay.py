@@ -104,6 +104,10 @@ class UpgradeTests(JobCase):
         slave = FakeSlave(behaviour=self.building)
         held = HeldCommand(running, fingerprint(spec), Life.RUNNING)
         self.harness.attach("bot1", slave, platform={"machine": "x86_64"}, held=(held,))
+        # To remove what the first build left.
+        self.assertEqual(len(slave.dropped), 1)
+        again = FakeSlave(behaviour=self.building)
+        self.harness.attach("bot1", again, platform={"machine": "x86_64"})
         self.harness.settle(BACK_OFF)
         first, *others = self.harness.builds(build.request)
         self.assertEqual([first.result, *[each.result for each in others]], [Result.RETRY, Result.SUCCESS])
@@ -111,7 +115,7 @@ class UpgradeTests(JobCase):
         self.assertEqual(slave.disowned, [running])
         (job,) = self.harness.read(partial(job_lists.page, wanted=JobFilter(), most=1))
         self.assertEqual((job.state, job.reason), (JobState.FINISHED, ""))
-        slave.lose()
+        again.lose()
         self.harness.settle()
 
 

@@ -178,18 +178,18 @@ class Build:
 
     async def _run(self) -> Ended:
         if self._cannot:
-            return Ended(Result.RETRY, self._cannot, counts=False)
+            return Ended(Result.RETRY, self._cannot, counts=False, cut=True)
         try:
             await self._run_steps()
         except SlaveLostError as error:
             if stop := self.wanted_stop:
                 # A stopped build is not tried again.
                 return Ended(stop.result, stop.reason, cut=True)
-            return Ended(Result.RETRY, str(error))
+            return Ended(Result.RETRY, str(error), cut=True)
         except ReplayError as error:
             await self._context.live.drained("its build starts again")
             self._log.warn("{build} cannot be continued: {why}", build=self.label, why=str(error))
-            return Ended(Result.RETRY, str(error), counts=False)
+            return Ended(Result.RETRY, str(error), counts=False, cut=True)
         return self._progress.ended()
 
     async def _run_steps(self) -> None:

@@ -24,8 +24,8 @@ class Ended:
     """
     The end of a build; *reason* is for people, and empty when the results of the steps suffice.  *counts*: whether a
     retry is one of ``maxRetries``.  One that a new version of the program or of master.cfg needs is not: it happens
-    once for each start of the master, and nobody's slave or package is at fault.  *cut*: whether a stopped build lost
-    its slave's command, so that not even the steps ran that always run.
+    once for each start of the master, and nobody's slave or package is at fault.  *cut*: whether not even the steps
+    ran that always run, such as one that removes the build's files from the slave.
     """
 
     result: Result

@@ -195,7 +195,8 @@ class BuildRunner:
     async def _run(self, recorded: RecordedBuild, generation: Generation | None, went_live: Callable[[], None]) -> None:
         row, request = recorded.row, recorded.request
         self._take_slot(recorded, generation)
-        ended = Ended(Result.EXCEPTION, "an error of buildbot_lite itself; the master's log has its traceback")
+        sentence = "an error of buildbot_lite itself; the master's log has its traceback"
+        ended = Ended(Result.EXCEPTION, sentence, cut=True)
         streams: BuildStreamFiles | None = None
         try:
             recorder = BuildRecorder(self._records, build=row.id, request=request.id, wall=self._wall)
@@ -211,7 +212,7 @@ class BuildRunner:
             self._log.info("{build} continues when the master is started again", build=recorded.label)
             return
         except BuildbotLiteError as error:
-            ended = Ended(Result.EXCEPTION, str(error))
+            ended = Ended(Result.EXCEPTION, str(error), cut=True)
         except Exception:  # noqa: BLE001 - a defect of ours must not keep the slot for ever
             self._log.failure("{build} failed", build=recorded.label)
         finally:
