@@ -74,8 +74,8 @@ class StretchTests(PagesCase):
 
     def test_busy_first(self) -> None:
         """
-        Of very many builders, those that build or wait come first on the first page, in their order; through all pages
-        the others keep their order, so that none is missing when those that build or wait change.
+        Of very many builders, those that build come first on the first page, then those that wait, however many they
+        are; through all pages the others keep their order, so that none is missing when those that build or wait change.
         """
         self._with_builders(MOST_ROWS + 5)
         name = f"b{MOST_ROWS + 3}"
@@ -84,16 +84,16 @@ class StretchTests(PagesCase):
         self.master.answers["status"] = {"waiting": [waits], "waiting_total": 1, "slaves": [], "running": []}
         rows = self._rows(self.get("/").text)
         first = [f"b{each}" for each in range(MOST_ROWS)]
-        self.assertEqual(rows, [f"b{MOST_ROWS + 1}", name, *first])
+        self.assertEqual(rows, [name, f"b{MOST_ROWS + 1}", *first])
         further = [f"b{MOST_ROWS + each}" for each in range(5)]
         for builder in ("b5", f"b{MOST_ROWS + 2}"):
             self.assertEqual(self._rows(self.get(f"/?from={MOST_ROWS}").text), further)
             self.master.answers["status"] = {"waiting": [{**waits, "builder": builder}], "waiting_total": 1}
             self.clock.advance(10)
-        self.assertEqual(self._rows(self.get("/").text)[:3], [further[2], name, "b0"])
+        self.assertEqual(self._rows(self.get("/").text)[:3], [name, further[2], "b0"])
         self.patch(farm, "MOST_BUSY", 1)
         self.clock.advance(10)
-        self.assertEqual(self._rows(self.get("/").text), [further[2], *first])
+        self.assertEqual(self._rows(self.get("/").text), [name, *first])
 
     def test_last_result(self) -> None:
         """
@@ -195,6 +195,19 @@ class StretchTests(PagesCase):
 
         self.successResultOf(self.records.read(read))
         return count
+
+    def test_times_of_the_waterfall(self) -> None:
+        """
+        The waterfall names several times at its side, each another one, however short the time is that its newest
+        builds took.
+        """
+        self.patch(pages_waterfall, "MOST_BUILDS", 1)
+        for number, age in enumerate((20_000, 700, 74, 3), 1):
+            self.successResultOf(self.records.write(a_build("b", number, None, started=NOW - age)))
+            self.clock.advance(10)
+            times = re.findall(r'data-clock="\d+"[^>]*>([^<]*)</text>', self.get("/waterfall").text)
+            self.assertTrue(3 <= len(times) <= 15, (age, times))
+            self.assertEqual(len({*times}), len(times))
 
     def test_order_of_the_waterfall(self) -> None:
         """

@@ -23,7 +23,8 @@ CELLS = 12
 MOST_ROWS = 200
 """Builders on one page."""
 MOST_BUSY = 100
-"""Builders of further pages that are on the first one as well, because they build or wait."""
+"""Builders of further pages that are on the first one as well, because they build or, if there is room, wait."""
+_IDLE = 2
 MOST_BUILDERS = 1000
 """Builders whose last results are looked at by the filter."""
 MOST_GROUPS = 30
@@ -160,7 +161,7 @@ async def _snapshot(
 ) -> _Snapshot:
     """
     What is shown of the builders that are *known*, of which those in *waits* have requests that wait.  If they are more
-    than a page has, the first one begins with those that build or wait.
+    than a page has, the first one begins with those that build, and then those that wait.
     """
     passing = [each for each in known if wanted.passes(each, slaves)]
     names = [each["builder"] for each in passing]
@@ -177,8 +178,7 @@ async def _snapshot(
         passing = [each for each in passing if _last_result(ended.get(each["builder"], ())) in results]
     shown = stretch(asked, passing, MOST_ROWS)
     if shown.newer is None and shown.older is not None:
-        busy = {each.builder for each in rows.running} | {*waits}
-        shown = evolve(shown, rows=_busy_first(passing, busy))
+        shown = evolve(shown, rows=_busy_first(passing, _Busy(rows.running, waits)))
     return _Snapshot(
         len(known),
         _failing(ended, rows.others) if counted or not known else None,
@@ -202,8 +202,7 @@ def _read(
     the others that are *counted*, the newest few.
     """
     running = cells.running(connection)
-    busy = {each.builder for each in running} | {*waits}
-    busy_names = [name for name in further if name in busy][:MOST_BUSY]
+    busy_names = _Busy(running, waits).first_of(further)
     newest = cells.newest_of_each(connection, [*names, *busy_names], CELLS + 4)
     others = [name for name in counted if name not in newest]
     return FarmRows(
@@ -214,14 +213,37 @@ def _read(
     )
 
 
-def _busy_first(builders: Sequence[Document], busy: Collection[str]) -> Sequence[Document]:
+class _Busy:
+    """
+    The builders that build (*running*), and those that only wait (*waits*).  Those that build come first: a queue of
+    hundreds must not hide what happens now.
+    """
+
+    def __init__(self, running: Sequence[BuildCell], waits: Collection[str]) -> None:
+        self._builds = frozenset(each.builder for each in running)
+        self._waits = waits
+
+    def place(self, builder: str) -> int:
+        """
+        0 if *builder* builds, 1 if it waits, 2 otherwise.
+        """
+        return 0 if builder in self._builds else 1 if builder in self._waits else _IDLE
+
+    def first_of(self, builders: Sequence[str]) -> list[str]:
+        """
+        At most `MOST_BUSY` of *builders* that build or wait.
+        """
+        return sorted((each for each in builders if self.place(each) < _IDLE), key=self.place)[:MOST_BUSY]
+
+
+def _busy_first(builders: Sequence[Document], busy: _Busy) -> Sequence[Document]:
     """
     The rows of the first page of *builders*: with those that are *busy*, also of further pages, before the others.
     They keep their places on those pages, so that nobody who goes through them misses one that is idle meanwhile.
     """
-    further = [each for each in builders[MOST_ROWS:] if each["builder"] in busy]
-    shown = [*builders[:MOST_ROWS], *further[:MOST_BUSY]]
-    return sorted(shown, key=lambda each: each["builder"] not in busy)
+    further = {*busy.first_of([each["builder"] for each in builders[MOST_ROWS:]])}
+    shown = [*builders[:MOST_ROWS], *(each for each in builders[MOST_ROWS:] if each["builder"] in further)]
+    return sorted(shown, key=lambda each: busy.place(each["builder"]))
 
 
 def _failing(shown: Mapping[str, Sequence[BuildCell]], others: Mapping[str, Sequence[BuildCell]]) -> int:
