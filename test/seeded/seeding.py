@@ -46,6 +46,13 @@ class Seeding:
     more_builders: int = 0
 
     @property
+    def between(self) -> float:
+        """
+        Seconds between the builds of one change.  Those of the last one have ended, however many they are.
+        """
+        return min(7.0, 0.8 * self.spacing / len(self.builders))
+
+    @property
     def builders(self) -> Sequence[str]:
         """
         The names of the builders.
@@ -161,7 +168,7 @@ def _batches(seeding: Seeding, random: Random, first: int) -> Iterator[Rows]:
                 number=number,
                 slave=slaves[made % len(slaves)],
                 change=number,
-                started=seeding.now - 60 if running else at + place * 7,
+                started=seeding.now - 60 if running else at + place * seeding.between,
                 now=seeding.now,
                 running=running,
                 hostile=hostile,

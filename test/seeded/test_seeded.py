@@ -69,6 +69,17 @@ class SeededTests(SynchronousTestCase):
             self.assertEqual(list(times), sorted(times))
             self.assertEqual(database.execute("SELECT count(*) FROM builds").fetchone(), (480,))
 
+    def test_many_builders(self) -> None:
+        """
+        Of very many builders, too, no build begins or ends in the future.
+        """
+        seeding = Seeding(builds=620, running=5, more_builders=300, hostile=False)
+        path = Path(self.mktemp()) / "farm.sqlite"
+        in_file(path, seeding)
+        with closing(sqlite3.connect(path)) as database:
+            ((started, finished),) = database.execute("SELECT max(started), max(finished) FROM builds")
+        self.assertLessEqual(max(started, finished), seeding.now)
+
     def test_farm(self) -> None:
         """
         A farm's directory has the logs of its newest builds, as long as the records say; what the master would answer

@@ -75,7 +75,8 @@ class StretchTests(PagesCase):
     def test_busy_first(self) -> None:
         """
         Of very many builders, those that build come first on the first page, then those that wait, however many they
-        are; through all pages the others keep their order, so that none is missing when those that build or wait change.
+        are; through all pages the others keep their order, so that none is missing when those that build or wait
+        change.
         """
         self._with_builders(MOST_ROWS + 5)
         name = f"b{MOST_ROWS + 3}"

@@ -162,9 +162,11 @@ def _day(days: int) -> str:
 
 def clock(seconds: float) -> str:
     """
-    The time of day in UTC, or the date at its beginning, for axes.
+    The time of day in UTC, with its seconds between two minutes, or the date at its beginning, for axes.
     """
     at = datetime.fromtimestamp(seconds, UTC)
+    if at.second:
+        return at.strftime("%H:%M:%S")
     return at.strftime("%b %d") if at.hour == at.minute == 0 else at.strftime("%H:%M")
 
 

@@ -26,6 +26,10 @@ MOST_IN_ORDER = 30
 HEIGHT = 1100
 LEAST_HEIGHT = 14
 MARGIN = 64
+MOST_TICKS = 14
+"""Times at the side of the drawing."""
+_STEPS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 10800, 21600, 86400)
+"""Seconds between two of them: the newest builds of a busy farm may be those of a minute."""
 
 
 async def waterfall(view: FarmView, asked: PageRequest) -> Reply:
@@ -109,7 +113,7 @@ def _extent(build: BuildCell, scale: float, now: float) -> Extent[BuildCell]:
 
 def _ticks(since: float, now: float) -> list[dict[str, Any]]:
     span = max(1.0, now - since)
-    step = next(each for each in (600, 1800, 3600, 10800, 21600, 86400) if span / each <= 14)
+    step = next(each for each in _STEPS if span / each <= MOST_TICKS)
     first = int(now // step) * step
     places = range(first, int(since), -step)
     return [{"at": at, "y": round(HEIGHT * (now - at) / span, 1)} for at in places]

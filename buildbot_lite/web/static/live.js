@@ -23,7 +23,8 @@
     for (const clock of within.querySelectorAll("[data-clock]")) {
       const at = new Date(Number(clock.dataset.clock) * 1000);
       const day = at.toDateString() === today ? {} : {weekday: "short"};
-      clock.textContent = at.toLocaleTimeString([], {hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...day});
+      const second = at.getSeconds() ? {second: "2-digit"} : {};
+      clock.textContent = at.toLocaleTimeString([], {hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...second, ...day});
     }
     for (const zone of within.querySelectorAll("[data-zone]")) zone.textContent = "";
   };
