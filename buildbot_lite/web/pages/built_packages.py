@@ -2,7 +2,7 @@
 What was built for one target, and how its repository is used: for its page and for the API.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
 from attrs import frozen
@@ -79,12 +79,12 @@ async def built_packages(
     published = None if directory is None else await view.published.of(directory)
     versions, following = ((), None) if published is None else published.page(text, after, most)
 
-    def read(connection: Connection) -> list[tuple[str, str, int]]:
-        return job_lists.newest_finished(connection, target, most + 1, after=after, pushed=pushed)
+    def read(after: str, most: int) -> Callable[[Connection], list[tuple[str, str, int]]]:
+        return lambda connection: job_lists.newest_finished(connection, target, most, after=after, pushed=pushed)
 
-    found = await view.records.read(read) if published is None else []
+    found = await view.records.read(read(after, most + 1)) if published is None else []
     known = next((each for each in live.get("targets") or () if each["target"] == target), None)
-    if known is None and published is None and not found and not after:
+    if known is None and published is None and not (found or await view.records.read(read("", 1))):
         raise NotFoundError(f"There is no target {target!r:.100}.")
     return BuiltPackages(
         target=target,

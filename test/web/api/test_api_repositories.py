@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from buildbot_lite.web.api.cursors import cursor_of_name
 from buildbot_lite.web.farm.stored_farm import Places
 
 from .api_case import BASE, ApiCase
@@ -83,7 +84,8 @@ class RepositoryTests(ApiCase):
         found = self.call("/packages/targets/u")
         self.assertEqual((found["is_published"], found["use"]), (False, None))
         self.assertEqual(self.call("/packages/targets/u/packages")["packages"], [])
-        for address in ("/packages/targets/none", "/packages/targets/none/packages"):
+        nowhere = f"/packages/targets/none/packages?cursor={cursor_of_name('package', 'hello')}"
+        for address in ("/packages/targets/none", "/packages/targets/none/packages", nowhere):
             self.assertIn("no target", self.call(address, 404)["detail"])
         self.call("/packages/targets/t/packages?cursor=eA", 400)
 
@@ -97,6 +99,8 @@ class RepositoryTests(ApiCase):
         for each in finished:
             if each["target"] == target:
                 newest.setdefault(each["name"], each["job"])
+        end = cursor_of_name("package", "zzzz")
+        self.assertEqual(self.call(f"/packages/targets/{target}/packages?cursor={end}")["packages"], [])
         address = f"/packages/targets/{target}/packages?limit=1"
         page = self.call(address)
         found = list(page["packages"])
