@@ -3,6 +3,7 @@ The pages of logs.
 """
 
 import gc
+import json
 import os
 import re
 import zlib
@@ -641,7 +642,7 @@ class LogPagesTests(LogCase):
 
     def test_removed(self) -> None:
         """
-        The page of a log that retention removed says so.
+        The page of a log that retention removed says so, as the API does of its lines and of a search in it.
         """
         self.end()
         self.write(lambda connection: builds.finish(connection, self.build, Result.SUCCESS, NOW))
@@ -650,6 +651,10 @@ class LogPagesTests(LogCase):
         self.assertEqual(answer.status, 410)
         self.assertIn("were removed", answer.text)
         self.assertEqual(self.get(f"{ADDRESS}/raw").status, 404)
+        for what in ("lines", "search?text=a", "search?text=a&back=1"):
+            answer = self.get(f"/api/v1/builds/linux/1/logs/0/stdio/{what}")
+            self.assertEqual(answer.status, 404, what)
+            self.assertIn("The logs of linux/1 were removed (c['retention']).", json.loads(answer.text)["detail"])
 
     def test_nothing_there(self) -> None:
         """
