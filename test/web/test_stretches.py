@@ -17,6 +17,7 @@ from buildbot_lite.storage import schema
 from buildbot_lite.storage.records import history
 from buildbot_lite.storage.records.history import Filter
 from buildbot_lite.web.pages import farm
+from buildbot_lite.web.pages import queue as pages_queue
 from buildbot_lite.web.pages import waterfall as pages_waterfall
 from buildbot_lite.web.pages.changes import LEAST_CHANGES
 from buildbot_lite.web.pages.farm import MOST_ROWS
@@ -149,6 +150,21 @@ class StretchTests(PagesCase):
             pages.append([(each["change"], len(each["requests"])) for each in answer["changes"]])
             address = f"/api/v1/changes?cursor={answer['next']}"
         self.assertEqual(pages, [[(4, 3)], [(3, 1)], [(2, 2)], [(1, 1)]])
+
+    def test_queue_never_told(self) -> None:
+        """
+        While the master has never answered, the queue shows the requests that wait in the records, without reasons.
+        """
+        self.live.know("www", {"title": "A farm", "private": False})
+        self.master.away = True
+        with mock.patch.object(pages_queue, "ON_PAGE", 2):
+            for each in range(3):
+                self.successResultOf(self.records.write(of_change(1, f"b{each}")))
+                self.clock.advance(10)
+                page = self.get("/queue").text
+                self.assertEqual(page.count("why it waits is not known: the master does not answer"), min(each + 1, 2))
+                self.assertEqual("The first 2 are shown." in page, each == 2)
+                self.assertIn('href="builders/b0"', page)
 
     def test_waterfall(self) -> None:
         """

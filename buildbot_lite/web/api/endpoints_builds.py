@@ -41,6 +41,7 @@ from .definitions import (
 )
 from .live_builds import with_live
 from .problems import problem
+from .unknown_builders import refuse_unknown
 
 MOST_LINES = 1000
 LONGEST_TEXT = 1 << 20
@@ -83,6 +84,8 @@ async def builds(request: ApiRequest) -> Document:
 
     status = await request.view.told(request.asked, "status")
     found = await request.view.records.read(read)
+    if wanted.builder is not None and before is None and not found.entries:
+        await refuse_unknown(request, wanted.builder)
     return {
         "builds": with_live(build_documents.builds_from(found), status),
         "next": cursor("builds", found.before),

@@ -18,14 +18,15 @@ from ...storage.records import cells, durations, history, listed_builds
 from ...storage.records import slaves as records_of_slaves
 from ...storage.records.cells import BuildCell
 from ...storage.records.history import Page
-from ...storage.records.listed_builds import ListedRequest
 from ..farm.live import Document as LiveDocument
 from ..farm.slave_states import one_slave
 from ..pages.about import about_farm
+from ..pages.queue import waiting_requests
 from ..pages.slaves import known_slaves, told_slaves
 from .cursors import cursor, page_by_name, place
 from .definitions import PAGE, ApiEndpoint, ApiRequest, Parameter, TextKind, path_parameter
 from .live_builds import with_live
+from .unknown_builders import refuse_unknown
 
 _BUILDER = path_parameter("builder", TextKind(), "Its name; a slash in it is written %252F.")
 _SLAVE = path_parameter("slave", TextKind(), "Its name.")
@@ -34,8 +35,6 @@ MOST_BUILDERS = 10_000
 _BUILDERS_LIST, _SLAVES_LIST = "builder", "slave"
 # Not "queue": earlier cursors of this kind have a time.
 _QUEUE_LIST = "waiting"
-_BEHIND: LiveDocument = {"kind": "behind", "sentence": "it is behind the 1,000 requests that build first"}
-_NEW: LiveDocument = {"kind": "new", "sentence": "the master has not told of it yet"}
 
 
 async def _known(request: ApiRequest, question: str) -> LiveDocument:
@@ -146,36 +145,18 @@ async def queue(request: ApiRequest) -> Document:
     Which requests wait is read from the records, because the master tells only those that build first: where each of
     these stands, and why it waits.
     """
-    status = await _known(request, "status")
+    status = await request.view.told(request.asked, "status")
     after = place(_QUEUE_LIST, request.cursor) or 0
     builder = request.given.get("builder")
     found = await request.view.records.read(lambda c: listed_builds.waiting_after(c, request.limit, after, builder))
-    told = {each["request"]: each for each in status["waiting"]}
-    others = _BEHIND if len(told) < status["waiting_total"] else _NEW
+    if builder is not None and request.cursor is None and not found:
+        await refuse_unknown(request, builder)
     following = found[-1].request.id if len(found) == request.limit else None
     return {
-        "queue": [_waiting(each, told.get(each.request.id, {}), others) for each in found],
+        "queue": waiting_requests(found, status),
         "next": cursor(_QUEUE_LIST, following),
-        "total": status["waiting_total"],
+        "total": status.get("waiting_total"),
         "away_since": request.view.live.away_since,
-    }
-
-
-def _waiting(found: ListedRequest, told: LiveDocument, others: LiveDocument) -> Document:
-    """
-    A waiting request, with what the master has *told* of it.  *others*: why those wait of which it tells nothing.
-    """
-    request = found.request
-    return {
-        "request": request.id,
-        "builder": request.builder,
-        "scheduler": found.scheduler,
-        "submitted": request.submitted,
-        "priority": request.priority,
-        "retries": request.retries,
-        "why": told.get("why", others),
-        "position": told.get("position"),
-        "expected_start": told.get("expected_start"),
     }
 
 
@@ -233,7 +214,8 @@ ENDPOINTS = (
     ApiEndpoint(
         "/queue",
         "All waiting requests with the reasons, in the order of their numbers; `position` counts from the next one to "
-        "build.  Of those behind the 1,000 that build first, it is null.",
+        "build.  Of those behind the 1,000 that build first, it is null, and of all before the master answered for the "
+        "first time.",
         queue,
         "Queue",
         (Parameter("builder", TextKind(), "Requests for this builder."), *PAGE),

@@ -113,7 +113,7 @@ _WAITING = record(
     priority=WHOLE,
     retries=WHOLE,
     why=record(kind=TEXT, sentence=TEXT),
-    position={**or_null(WHOLE), "description": "1: the next one to build; null: behind the first 1,000"},
+    position={**or_null(WHOLE), "description": "1: the next one to build; null: behind the first 1,000, or not known"},
     expected_start=or_null(MOMENT),
 )
 _SLAVE = with_optional(
@@ -262,7 +262,12 @@ COMPONENTS: Mapping[str, Schema] = {
         raw={**TEXT, "description": "the address of its bytes, relative to that of this document"},
     ),
     "Waiting": _WAITING,
-    "Queue": record(queue=list_of(ref("Waiting")), next=or_null(TEXT), total=WHOLE, away_since=_AWAY),
+    "Queue": record(
+        queue=list_of(ref("Waiting")),
+        next=or_null(TEXT),
+        total={**or_null(WHOLE), "description": "how many wait; null: the master has never answered"},
+        away_since=_AWAY,
+    ),
     "Request": record(
         request=WHOLE,
         builder=TEXT,

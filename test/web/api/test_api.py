@@ -60,13 +60,50 @@ class EndpointTests(ApiCase):
         """
         self.master.away = True
         self.live.know("www", {"private": False})
-        for address in ("/farm", "/queue", "/slaves/x", "/schedulers"):
+        for address in ("/farm", "/slaves/x", "/schedulers"):
             self.assertIn("does not answer", self.call(address, 503)["detail"])
         slaves = self.all_pages("/slaves?limit=4", "slaves")
         self.assertEqual([each["state"] for each in slaves], ["unknown"] * SEEDING.slaves)
         self.assertEqual(self.call(f"/slaves/{segment(slaves[0]['slave'])}"), slaves[0])
         self.assertEqual(len(self.all_pages("/builders", "builders")), len(SEEDING.builders))
         self.assertEqual(self.call("/packages/targets"), {"targets": []})
+
+    def test_queue_before_any_answer(self) -> None:
+        """
+        When the master was never here, the queue has the requests that wait in the records; why, and where they stand,
+        is not known.
+        """
+        told = {each["request"]: each for each in LiveAnswers(SEEDING).waiting()}
+        self.master.away = True
+        self.live.know("www", {"private": False})
+        answer = self.call("/queue")
+        self.assertIsNone(answer["total"])
+        self.assertEqual([each["request"] for each in answer["queue"]], sorted(told))
+        for each in answer["queue"]:
+            self.assertEqual(each["submitted"], told[each["request"]]["submitted"])
+            self.assertEqual((each["position"], each["why"]["kind"]), (None, "unknown"))
+            self.assertIn("does not answer", each["why"]["sentence"])
+
+    def test_unknown_builder(self) -> None:
+        """
+        A list of the builds or requests of a builder that nobody knows is refused, and names the nearest; of one that
+        has none it is empty, and so is that of a builder which is not configured, but has built.
+        """
+        builder = SEEDING.builders[0]
+        for path in ("builds", "queue"):
+            self.assertIn("There is no builder", self.call(f"/{path}?builder=nothing", 404)["detail"])
+            self.assertIn(repr(builder), self.call(f"/{path}?builder={builder}x", 404)["detail"])
+        self.assertEqual(self.call(f"/builds?builder={builder}&slave=nothing")["builds"], [])
+        www = LiveAnswers(SEEDING).to("www")
+        assert www is not None
+        configured = [*www["builders"][1:], {"builder": "new", "tags": [], "slaves": []}]
+        self.master.answers["www"] = {**www, "builders": configured}
+        self.live.expire()
+        self.clock.advance(3)
+        self.assertEqual(self.call("/builds?builder=new")["builds"], [])
+        for name in ("new", builder):
+            self.assertEqual(self.call(f"/queue?builder={name}")["queue"], [])
+        self.assertNotEqual(self.call(f"/builds?builder={builder}")["builds"], [])
 
     def test_builders(self) -> None:
         """

@@ -182,6 +182,7 @@ class Waiting(RuleBasedStateMachine):
         self.count = 0
         self.reader: Reader | None = None
         case.new_database()
+        case.show("builders", [{"builder": each} for each in "ab"])
 
     @rule(builder=st.sampled_from("ab"))
     def come(self, builder: str) -> None:

@@ -137,7 +137,7 @@ NAMES: Mapping[str, Mapping[str, str]] = {
     "package.html": {"opened": _GROUPS},
     "packages.html": {"counts": "`jobs` of targets"},
     "parts.html": {"build_rows": _MACROS},
-    "queue.html": {"is_known": "whether the master ever answered: where the API refuses", "sources": _GROUPS},
+    "queue.html": {"is_known": "whether the master ever answered: where `total` is null", "sources": _GROUPS},
     "repository.html": {"pushed": "whether there is `use`, or will be", "versions": _GROUPS},
     "repository_files.html": {"files inside target": _SIZES},
     "sentence.html": {"back sentence title": "`detail` of a refusal"},
