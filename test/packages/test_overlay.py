@@ -787,6 +787,34 @@ class OverlayProgramTests(SynchronousTestCase):
         subprocess.run(removing_left(marked(self.work)), cwd=self.work, check=True, timeout=60, env=environment)
         self.assertEqual((marked(self.work), len(marked(other))), ({}, 3))
 
+    def test_left_mounted(self) -> None:
+        """
+        Promise 9.4: nothing is removed through what is mounted in the directory of a build; a sentence says where.
+        """
+        self.directory = self.work / "a builder" / "build"
+        place = self.directory / FILES / "there"
+        place.mkdir(parents=True)
+        self.assertEqual(self.run_words(self.root().claim()), (0, ""))
+        precious = self.slave / "precious"
+        precious.mkdir()
+        (precious / "file").touch()
+        place.mkdir(parents=True)
+        mounting = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--map-root-user"]), "sh", "-euc"]
+        mounting += ['mount --bind "$1" "$2"; cd "$3"; shift 3; exec "$@"', "sh", str(precious)]
+        sweeping = removing_left(marked(self.work))
+        for mounted, where, words in (
+            (place, self.directory, self.root().claim()),
+            (place.parent, self.directory, self.root().end()),
+            (place, self.work, sweeping),
+        ):
+            code, said = self.run_words([*mounting, str(mounted), str(where), *words])
+            if "ermission denied" in said or "not permitted" in said:
+                raise SkipTest(said)
+            self.assertTrue((precious / "file").exists())
+            self.assertEqual((code, said), (1, f"{mounted} is mounted, and what is there would be removed: umount it"))
+        subprocess.run(sweeping, cwd=self.work, check=True, timeout=60)
+        self.assertEqual((os.listdir(self.directory), os.listdir(precious)), ([], ["file"]))
+
     def test_no_flock(self) -> None:
         """
         On a machine without flock, a build ends with a sentence that says so.

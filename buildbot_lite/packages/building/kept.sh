@@ -42,8 +42,22 @@ DAMAGED=99
 
 erase() {
     for directory; do
+        [ -e "$directory" ] || [ -L "$directory" ] || continue
+        mounted=$(mounted_in "$directory")
+        [ -z "$mounted" ] || {
+            echo "$mounted is mounted, and what is there would be removed: umount it" >&2
+            return 1
+        }
         rm -rf -- "$directory" 2>/dev/null || unshare $map rm -rf -- "$directory"
     done
+}
+
+# Print what is mounted at DIRECTORY or below.
+mounted_in() { # DIRECTORY
+    at=$(readlink -m -- "$1")/ awk '
+        { gsub(/\\040/, " ", $5) }
+        index($5 "/", ENVIRON["at"]) == 1 { print $5; exit }
+    ' /proc/self/mountinfo
 }
 
 # The mark is for `leftovers`, which finds by it what a build has left that is over.
