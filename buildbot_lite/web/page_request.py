@@ -16,6 +16,7 @@ from .html.rendering import root_of
 from .serving.fair_places import Occupant
 from .serving.held_turn import HeldTurn
 from .serving.policy import WebVisitor
+from .serving.refusal_body import is_of_api
 
 T = TypeVar("T")
 
@@ -101,7 +102,7 @@ class PageRequest:
         """
         Whether a program asks, and not a browser.
         """
-        return self.path.startswith("/api/")
+        return is_of_api(self.path.encode("utf-8", "replace"))
 
     async def outside_turn(self, awaited: Awaitable[T]) -> T:
         """

@@ -152,15 +152,25 @@ class HostileRequestsTests(PagesCase):
             if b"/enter" in request or b"/healthz" in request
         }
         refused[get(f"{BASE}/builders/%ff".encode())] = 404
+        refused[get(b"/%61p%69/v1/nothing")] = refused[get(b"http://localhost:8010/%61pi/v1/nothing")] = 404
+        # A request line is one of the API's as far as it says so.
+        for line in (
+            b"GET /api/v1/farm",
+            b"GET /api/v1/farm ",
+            b"GET /%61pi/v1/farm FTP/1.1",
+            b"GET /api/v1/a b HTTP/1.1",
+        ):
+            refused[line + b"\r\n\r\n"] = 400
         self.assertGreater(len(refused), 25)
         for request, status in refused.items():
             answer = received(self.send(request).value())
             self.assertEqual((answer.status, answer.headers.get("content-type")), (status, PROBLEM), request[:200])
             document = json.loads(answer.body)
             self.assertEqual((document["status"], document["detail"][-1:]), (status, "."), request[:200])
-        answer = received(self.send(get(headers=b"X\r\n")).value())
-        self.assertEqual(answer.headers["content-type"], "text/plain; charset=utf-8")
-        self.assertTrue(answer.body.endswith(b".\n"))
+        for elsewhere in (get(headers=b"X\r\n"), b"GET /builders\r\n\r\n", b"/api/ /builders HTTP/1.1\r\n\r\n"):
+            answer = received(self.send(elsewhere).value())
+            self.assertEqual(answer.headers["content-type"], "text/plain; charset=utf-8")
+            self.assertTrue(answer.body.endswith(b".\n"))
 
     def test_accepted(self) -> None:
         """

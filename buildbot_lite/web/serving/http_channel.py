@@ -95,8 +95,8 @@ class StrictChannel(HTTPChannel):
 
     def lineReceived(self, line: bytes) -> None:
         if not self.target and line:
-            _, _, rest = line.partition(b" ")
-            self.target, _, self._protocol = rest.rpartition(b" ")
+            # As Twisted reads it, but for lines that Twisted refuses: there, what stands where the target belongs.
+            _, self.target, self._protocol = [*line.split(b" "), b"", b""][:3]
         super().lineReceived(line)  # type: ignore[no-untyped-call]  # Twisted's
 
     def headerReceived(self, line: bytes) -> bool:  # noqa: N802 - Twisted's

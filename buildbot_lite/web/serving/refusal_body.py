@@ -3,11 +3,13 @@ The bodies of refusals that no page makes: a sentence, and below the API a docum
 """
 
 import json
+import re
 from http import HTTPStatus
 
 from attrs import frozen
 
-_API = b"/api/"
+# Its first segment in each way in which a client may write it (RFC 3986, 6.2.2.2).
+_API = re.compile(rb"/(?:a|%61)(?:p|%70)(?:i|%69)/")
 _PROBLEM = "application/problem+json"
 _TEXT = "text/plain; charset=utf-8"
 
@@ -26,7 +28,7 @@ def is_of_api(target: bytes) -> bool:
     """
     Whether a request for *target*, in its origin form, is one of a program.
     """
-    return target.startswith(_API)
+    return _API.match(target) is not None
 
 
 def refusal_body(status: int, sentence: str, *, of_api: bool) -> RefusalBody:
