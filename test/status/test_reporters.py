@@ -32,20 +32,16 @@ from buildbot_lite.plugins import reporters, util
 from buildbot_lite.status import outbox_documents
 from buildbot_lite.status.reporters import details as of
 from buildbot_lite.status.reporters import smtp
+from buildbot_lite.status.reporters.calls import LONGEST_WORK
 from buildbot_lite.status.reporters.commit_status import GitHubStatusPush, project_of
 from buildbot_lite.status.reporters.details import MOST_CHANGES, BuildDetails, FarmFacts
 from buildbot_lite.status.reporters.http import SIGNATURE, HttpStatusPush
-from buildbot_lite.status.reporters.loop import (
-    AGAIN,
-    GIVE_UP_AFTER,
-    LARGEST_MESSAGE,
-    LONGEST_PAUSE,
-    LONGEST_WORK,
-    ReporterLoop,
-)
+from buildbot_lite.status.reporters.loop import AGAIN, ReporterLoop
 from buildbot_lite.status.reporters.mail import MailNotifier
+from buildbot_lite.status.reporters.reading import LARGEST_MESSAGE
 from buildbot_lite.status.reporters.reporter import Outside, Reporter
 from buildbot_lite.status.reporters.reporters import Reporters
+from buildbot_lite.status.reporters.sending import GIVE_UP_AFTER, LONGEST_PAUSE
 from buildbot_lite.storage import schema
 from buildbot_lite.storage.records import (
     builds,
@@ -394,7 +390,7 @@ class LoopTests(ReportersCase):
             self.run_one(Result.SUCCESS)
         first.callback((503, b""))
         self.assertEqual(len(self.stored()), 4)
-        self.assertEqual(self.do(lambda c: states.get(c, loop._owner)), {"seq": self.do(feed.last)})
+        self.assertEqual(self.do(lambda c: states.get(c, loop._calls.owner)), {"seq": self.do(feed.last)})
 
     def test_stopped_while_sending(self) -> None:
         """
@@ -455,7 +451,7 @@ class LoopTests(ReportersCase):
         self.http.status = 200
         (due,) = self.do(lambda c: c.execute(select(schema.outbox.c.not_before)).scalars().all())
         times = iter([due - 0.001])
-        loop._wall = lambda: next(times, due)
+        loop._sending._wall = lambda: next(times, due)
         loop.wake()
         self.assertEqual(len(self.http.requests), 1)
         self.clock.advance(1.0)
@@ -618,7 +614,7 @@ class LoopTests(ReportersCase):
         """
         generator = reporters.BuildStatusGenerator()
         loop = self.loop(reporters.HttpStatusPush("http://localhost/", generators=[generator]))
-        with mock.patch.object(loop, "_send_some", side_effect=OverdueError):
+        with mock.patch.object(loop._sending, "send_some", side_effect=OverdueError):
             self.run_one(Result.SUCCESS)
         self.assertTrue(self.flushLoggedErrors(OverdueError))
         self.clock.advance(AGAIN)
@@ -1210,6 +1206,8 @@ class DetailsTests(ReportersCase):
         A secret that cannot be read keeps the message.
         """
         loop = self.loop(reporters.GitHubStatusPush(util.Secret("token")))
-        loop._outside = Outside(lambda work: fail(ConfigError("There is no secret.")), self.http.request, str, "me")
+        loop._sending._outside = Outside(
+            lambda work: fail(ConfigError("There is no secret.")), self.http.request, str, "me"
+        )
         self.run_one(Result.SUCCESS)
         self.assertEqual(len(self.stored()), 2)

@@ -10,7 +10,9 @@ Reporters: messages about builds and slaves, to people and to other services.
 ``generators``  the events that lead to a message, and its content
 ``formatting``  texts of messages
 ``reporter``    the base of all reporters
-``loop``        reading events and sending messages; ``event_reports``: the events, with their builds
+``loop``        what one reporter does, again and again: ``reading`` makes messages of events, ``sending`` sends them
+``calls``       the methods of one reporter, each within its limits
+``event_reports``  the events, with their builds
 ``reporters``   all reporters of the farm
 ``mail``        `MailNotifier`; ``smtp`` sends its mails, over the farm's ``mail_connections``
 ``http``        `HttpStatusPush`

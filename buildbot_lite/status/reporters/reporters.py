@@ -63,7 +63,7 @@ class Reporters:
             self._loops.pop(name).stop()
         for name, reporter in configured.items():
             if name in self._loops:
-                self._loops[name].reporter = reporter
+                self._loops[name].replace(reporter)
             else:
                 self._loops[name] = self._loop(reporter)
                 self._loops[name].start()
