@@ -27,6 +27,7 @@ from . import CUT_OFF
 from .asking.farm_command import FarmCommand
 from .builds import builds, follow, history, trying
 from .command_line.groups import DIRECTORY, MASTER_PACKAGES, Program
+from .command_line.next_commands import said_here
 from .directories import backup, create, furl, lifecycle
 from .farm import changes, grant, grants, show, slaves
 from .output.printing import LONGEST_SENTENCE
@@ -202,6 +203,9 @@ def sentence(error: Exception) -> str:
         said = error.format_message().removesuffix(".")
         for theirs, ours in _KINDS.items():
             said = said.replace(theirs, ours)
+        if error.ctx is not None:
+            with error.ctx.scope(cleanup=False):
+                said = said_here(said)
         return f"{said}.  See: {path} --help"
     if isinstance(error, click.ClickException):
         return error.format_message()

@@ -7,8 +7,10 @@ import os
 import resource
 import signal
 import stat
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from buildbot_lite.cli.farm import grant
 from buildbot_lite.cli.program import FAILED, USAGE
@@ -114,6 +116,19 @@ class GrantTests(GrantCommandCase):
         self.master.answers = {"grant": {"grant": GRANT, "furl": FURL}, "revoke": LinkLostError()}
         said = self.on_a_full_disk().err
         self.assertRegex(said, r"# string #7 is lost; to revoke it: buildbot-lite revoke farm '#7'\n.*alice.furl")
+
+    def test_full_standard_error(self) -> None:
+        """
+        So is a string that is not given because what is said of it cannot be written.
+        """
+        self.master.answers = {"grant": {"grant": GRANT, "furl": FURL}, "revoke": {"grant": GRANT, "ended": []}}
+        for where in ((), ("--to", "alice.furl")):
+            self.master.questions.clear()
+            with mock.patch.object(grant, "note", side_effect=OSError(ENOSPC, "No space left on device")):
+                said = self.command("grant", "submit", "farm", "go", *where)
+            self.assertEqual((said.code, said.out), (FAILED, ""))
+            self.assertEqual([each["ask"] for each in self.master.questions], ["grant", "revoke"])
+        self.assertFalse(os.path.lexists("alice.furl"))
 
     def test_no_file_for_a_browser(self) -> None:
         """

@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 import click
 from attrs import frozen
 
-from ...errors import InputError, NoAnswerError, NotFoundError, RefusedError
+from ...errors import BuildbotLiteError, NoAnswerError
 from ...storage.permissions import refuse_loose
 from ..command_line.build_names import BuildName, names_no_directory, separated
-from ..command_line.groups import DIRECTORY, HERE, Subcommand
-from ..command_line.next_commands import command_line, for_caller
+from ..command_line.groups import DIRECTORY, FURLFILE, HERE, Subcommand
+from ..command_line.next_commands import command_line, said_here
 from ..output.printing import Document, read_secret
 from ..processes import is_there, need_a_master
 from .connection import Connect, MasterLink, connect
@@ -45,11 +45,7 @@ class FarmClient:
         """
         Run *work* with a link to the master, and return its result.
         """
-        try:
-            result: T = self.connect(self._furl(), work)
-        except (InputError, NotFoundError, RefusedError) as error:
-            error.args = (for_caller(str(error), self.directory, self.furlfile),)
-            raise
+        result: T = self.connect(self._furl(), work)
         return result
 
     def command(self, name: str, *arguments: object) -> str:
@@ -79,6 +75,8 @@ class FarmCommand(Subcommand):
     A command whose function gets *farm*, a `FarmClient`.
 
     The master's directory is the value of ``buildbot-lite -C``, or the first word, or the current directory.
+
+    The command lines in the sentences of its errors, its own and the master's, are for the caller (`said_here`).
     """
 
     furlfile_help = "A file with a string, such as a copy of private/admin.furl, instead of DIR; - is standard input."
@@ -109,6 +107,7 @@ class FarmCommand(Subcommand):
 
         def parse_args(args: list[str]) -> tuple[dict[str, Any], list[str], list[click.Parameter]]:
             values, words, order = parse_options(args)
+            ctx.meta[FURLFILE] = values.get("furlfile")
             if not ("furlfile" in values or DIRECTORY in ctx.meta) and self._begins_with_dir(words):
                 ctx.meta[DIRECTORY] = words.pop(0)
             others, rest, order_of_others = arguments.parse_args(["--", *self.named(words)])
@@ -151,7 +150,11 @@ class FarmCommand(Subcommand):
         else:
             farm = FarmClient(None, furlfile, connector)
         ctx.params["farm"] = farm
-        return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except BuildbotLiteError as error:
+            error.args = (said_here(str(error)),)
+            raise
 
 
 class BuildCommand(FarmCommand):

@@ -20,6 +20,8 @@ from ...errors import BuildbotLiteError
 HERE = os.curdir
 DIRECTORY = "buildbot_lite.directory"
 """The key in a click context's *meta* of DIR: from ``buildbot-lite -C``, or the first word of a command."""
+FURLFILE = "buildbot_lite.furlfile"
+"""The key in a click context's *meta* of the value of --furlfile."""
 MASTER_PACKAGES = frozenset({"sqlalchemy", "alembic", "rich", "backports", "jinja2"})
 """Packages that only ``pip install 'buildbot-lite[master]'`` installs."""
 

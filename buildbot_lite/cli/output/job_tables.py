@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from ..command_line.next_commands import command_here
+from ..command_line.next_commands import command_here, said_here
 from .cells import Date, Document, duration, plain
 from .layout import facts, part, table
 from .two_lines import TwoLines
@@ -63,7 +63,7 @@ def job(document: Document) -> RenderableType:
     """
     described = [
         ("state", _state(document["state"])),
-        ("why", document["reason"]),
+        ("why", said_here(document["reason"])),
         ("target", document["target"]),
         ("source", document["version"] if document["version"] != _version(document) else ""),
         ("submitted", f"{Date(document['created'])}, by {document['submitter']}"),
@@ -77,19 +77,22 @@ def job(document: Document) -> RenderableType:
     ]
     arches = [
         (
-            each["architecture"],
+            plain(each["architecture"]),
             _state(each["state"]),
-            f"{each['builder']}/{each['build']}" if each["build"] else "",
-            each["slave"] or "",
-            duration(each["started"], each["finished"]) if each["started"] else "",
-            each["reason"],
+            plain(f"{each['builder']}/{each['build']}" if each["build"] else ""),
+            plain(each["slave"] or ""),
+            plain(duration(each["started"], each["finished"]) if each["started"] else ""),
+            plain(said_here(each["reason"])),
         )
         for each in document["arches"]
     ]
+    heads = ("architecture", "state", "build", "slave", "took")
+    rows, reasons = [each[:-1] for each in arches], [each[-1] for each in arches]
+    detailed = TwoLines(table((*heads, ""), arches), heads, rows, reasons, whole=True)
     return Group(
         plain(f"{document['name']} {_version(document)}  (job {document['job']})", "bold"),
         facts(described),
-        *part("Architectures", table(("architecture", "state", "build", "slave", "took", ""), arches), arches),
+        *part("Architectures", detailed, arches),
         *part("States", table(("state", "since", "for"), _spans(document)), document["history"]),
     )
 
@@ -166,7 +169,7 @@ def _reason(job: Document) -> str:
     Why it failed, or why it waits.
     """
     waits = [each["reason"] for each in job["arches"] if each["state"] == "waiting" and each["reason"]]
-    return job["reason"] or (waits[0] if waits else "")
+    return said_here(job["reason"] or (waits[0] if waits else ""))
 
 
 def _fetching(job: Document) -> str:
@@ -205,5 +208,7 @@ def _hindrance(paused: Document | None, trouble: Document | None) -> Text:
         reason = f": {paused['reason']}" if paused["reason"] else ""
         said.append(plain(f"paused by {paused['by']}{reason}", "yellow"))
     if trouble is not None:
-        said.append(plain(f"jobs are stuck, next attempt {Date(trouble['again'])}: {trouble['reason']}", "red"))
+        said.append(
+            plain(f"jobs are stuck, next attempt {Date(trouble['again'])}: {said_here(trouble['reason'])}", "red")
+        )
     return Text("\n").join(said)

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from ..command_line.next_commands import said_here
 from .build_tables import build, builds, last_good
 from .cells import Date, Document, build_name, duration, plain, repeated, result_text, short_sources, time_to_come
 from .job_tables import job, job_files, jobs, targets
@@ -80,7 +81,7 @@ def queue(document: Sequence[Document]) -> RenderableType:
             time_to_come(each.get("expected_start")),
             why,
         )
-        for each, why in zip(document, repeated(each["why"]["sentence"] for each in document), strict=True)
+        for each, why in zip(document, repeated(said_here(each["why"]["sentence"]) for each in document), strict=True)
     ]
     return table(("#", "request", "builder", "from", "for", "expected start", "why"), rows)
 
@@ -249,7 +250,7 @@ def trouble(slave: Document) -> Text:
     refused = slave.get("refused")
     if refused:
         again = f"The next attempt is by {Date(refused['asks_again_by'])}."
-        return plain(f"refused: {refused['reason']}  {again}", "red")
+        return plain(f"refused: {said_here(refused['reason'])}  {again}", "red")
     breach = slave.get("breach")
     sentences = [f"cut off {Date(breach['at'])}: {breach['reason']}"] if breach else []
     if slave.get("low_space"):

@@ -21,15 +21,23 @@ class TwoLines:
     """
     *wide*, if each of its rows fits on a line, or if the output is not a terminal.  Otherwise the *rows* below *heads*,
     each followed by its *details*.  These have one line, which may end with "…"; on a terminal of less than `USUAL`
-    columns they have several lines.  The lines of *rows* are not cut: the terminal breaks longer ones.
+    columns, or if they are to be *whole*, they have several.  The lines of *rows* are not cut: the terminal breaks
+    longer ones.
     """
 
     def __init__(
-        self, wide: RenderableType, heads: Sequence[str], rows: Sequence[Sequence[Text]], details: Sequence[Text]
+        self,
+        wide: RenderableType,
+        heads: Sequence[str],
+        rows: Sequence[Sequence[Text]],
+        details: Sequence[Text],
+        *,
+        whole: bool = False,
     ) -> None:
         self._wide = wide
         self._rows = [[Text(head, style="bold") for head in heads], *rows]
         self._details = [Text(), *details]
+        self._whole = whole
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         if options.max_width >= PLAIN_WIDTH or widest(console, options, self._wide) <= options.max_width:
@@ -43,7 +51,7 @@ class TwoLines:
             first.rstrip()
             yield first
             if details:
-                cut = options.max_width >= USUAL
+                cut = options.max_width >= USUAL and not self._whole
                 line = Text(no_wrap=cut, overflow="ellipsis" if cut else "fold").append_text(details)
                 yield Padding(line, (0, 0, 0, _INDENT), expand=False)
 

@@ -16,6 +16,7 @@ from ..asking.connection import MasterLink
 from ..asking.farm_command import FarmClient, FarmCommand
 from ..builds.submitted import ADVICE
 from ..command_line.groups import Commands
+from ..command_line.next_commands import said_here
 from ..output.printing import note
 from . import jobs
 from .chain import built_in_order, check_chain
@@ -100,7 +101,7 @@ def build(farm: FarmClient, words: tuple[str, ...], revision: str | None, no_wai
             return submitted(lambda link: built_in_order(link, chain, chosen, wait=not no_wait))
         except InputError as error:
             # Found here, or by the master, which knows for what its targets are.
-            note(printable(str(error)))
+            note(printable(said_here(str(error))))
             return UNUSABLE
         except KeyboardInterrupt:
             note(f"\n{ADVICE}")

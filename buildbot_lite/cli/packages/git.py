@@ -11,6 +11,7 @@ from ...model.display import printable
 from ...packages.formats.git_request import read_request, request_text
 from ..asking.connection import MasterLink
 from ..builds.submitted import SubmittedRequest, follow_all, told_requests
+from ..command_line.next_commands import said_here
 from ..output.printing import Document, note
 from .job_following import job_follower
 from .outcome import follow_packages
@@ -50,7 +51,7 @@ async def _packages_built(link: MasterLink, source: SubmittedRequest) -> int:
             return True
         if job["reason"] not in told:
             told.add(job["reason"])
-            note(f"# job {job['job']} waits: {printable(job['reason'])}")
+            note(f"# job {job['job']} waits: {printable(said_here(job['reason']))}")
         return False
 
     async with job_follower(link, "the source package was made") as follower:
@@ -58,7 +59,7 @@ async def _packages_built(link: MasterLink, source: SubmittedRequest) -> int:
         job = await follower.job_when(question, is_made, repeat(SECONDS_BETWEEN))
     builds = [each for each in job["arches"] if each["request"] is not None and each["request"] != source.number]
     if not builds:
-        raise InputError(f"Job {job['job']} is {job['state']}: {job['reason']}")
+        raise InputError(f"Job {job['job']} is {job['state']}: {said_here(job['reason'])}")
     note(f"# {printable(job['name'])} {printable(job['version'])}, of commit {printable(job['origin']['commit'])}")
     for each in job["arches"]:
         if each["state"] == "skipped":

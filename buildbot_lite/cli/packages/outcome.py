@@ -8,7 +8,7 @@ from ...errors import BuildbotLiteError, NotFoundError
 from ...model.display import printable
 from ..asking.connection import MasterLink
 from ..builds.submitted import SubmittedRequest, follow_all
-from ..command_line.next_commands import command_here
+from ..command_line.next_commands import command_here, said_here
 from ..output.printing import Document, note
 from .job_following import job_follower
 
@@ -45,9 +45,9 @@ async def _checked(link: MasterLink, request: int) -> int:
         return 0
     except BuildbotLiteError as error:
         # The builds are good nevertheless.
-        note(f"# it is not known whether the master takes what was built: {printable(str(error)).strip()}")
+        note(f"# it is not known whether the master takes what was built: {printable(said_here(str(error))).strip()}")
         return 0
-    state, reason = job["state"], printable(job["reason"])
+    state, reason = job["state"], printable(said_here(job["reason"]))
     if state in _REFUSED:
         note(f"# job {job['job']} {state}: {reason}")
         return 1

@@ -25,6 +25,7 @@ from ...packages.signer.offered import OfferedFile, OfferedJob, Offers
 from ...packages.signer.signer import Signer, SigningSummary
 from ..asking.connection import MasterLink, interruptible
 from ..asking.farm_command import FarmClient, FarmCommand
+from ..command_line.next_commands import said_here
 from ..output.printing import Document, note, show, tell
 from .words import JobNumber
 
@@ -247,7 +248,7 @@ async def _watched(farm: FarmClient, link: MasterLink, gnupg: Gnupg, rules: Sequ
         except (NoAnswerError, LinkLostError, RefusedError, InputError) as error:
             # The same obstacle is told once.
             if str(error) != said:
-                note(str(error))
+                note(said_here(str(error)))
                 said = str(error)
         await link.pause(LOOK_AGAIN)
 

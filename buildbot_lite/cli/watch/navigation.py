@@ -15,6 +15,7 @@ from attrs import define
 from rich.text import Text
 
 from ...errors import NotFoundError
+from ..command_line.next_commands import said_here
 from .documents import Answering, CountedChanges, Documents, Watched, WatchedBuild, WatchedBuilder, WatchedFarm
 from .keys import BACK, DOWN, END, HOME, OPEN, PAGE_DOWN, PAGE_UP, UP
 from .screen_layout import Row, Space, Target
@@ -105,7 +106,7 @@ class Navigation:
                 return  # it was left meanwhile
             if view.asked or len(self._views) == 1:
                 raise
-            self.problem = str(error)
+            self.problem = said_here(str(error))
             self._leave()
 
     def lines(self, space: Space) -> list[Text]:

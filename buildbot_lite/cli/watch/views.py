@@ -13,6 +13,7 @@ from rich.text import Text
 
 from ...model.requester import requester
 from ...model.whole_numbers import whole_number
+from ..command_line.next_commands import said_here
 from ..output.cells import Document, build_name, duration, plain, result_text, short_sources
 from ..output.tables import presence, trouble
 from .coloured_tail import tail_lines
@@ -160,7 +161,7 @@ def _waiting(requests: Sequence[Document]) -> Sequence[Column]:
         Column([Text(str(each["request"])) for each in requests], right=True),
         Column([plain(each["builder"]) for each in requests], least=12),
         Column([Text(duration(each["submitted"], None)) for each in requests], least=10, right=True),
-        Column([plain(each["why"]["sentence"]) for each in requests], least=12),
+        Column([plain(said_here(each["why"]["sentence"])) for each in requests], least=12),
     ]
 
 
