@@ -353,6 +353,18 @@ COMPONENTS: Mapping[str, Schema] = {
             )
         ),
     ),
+    "RepositoryFile": record(
+        name=TEXT,
+        path={**TEXT, "description": "below the repository"},
+        size={**or_null(WHOLE), "description": "bytes; null: a directory"},
+        raw={**or_null(TEXT), "description": "the address of its bytes, relative to that of this document"},
+    ),
+    "RepositoryFiles": with_optional(
+        page_of("files", "RepositoryFile"),
+        target=TEXT,
+        path={**TEXT, "description": "of the directory, below the repository"},
+        more={**FLAG, "description": "whether the directory has further files, which are not listed"},
+    ),
     "Packages": with_optional(page_of("packages", "Package"), is_published=FLAG),
     "Job": record(
         job=WHOLE,

@@ -2,7 +2,7 @@
 The public repositories of targets, for apt and dnf: files with ranges and dates (RFC 9110), and lists for people.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from urllib.parse import quote
 
@@ -42,13 +42,26 @@ async def repository_file(view: FarmView, asked: PageRequest, target: str, name:
     # Not as it was decoded for the pages: names of packages have percent signs of their own (``1%3a2.0``).
     path = asked.address.partition("?")[0].removeprefix(f"{PATH}/")
     target, *names = names_in(path)
-    directory = view.places().repositories.get(target)
-    if directory is None:
-        raise NotFoundError("No target of this name has a repository.")
-    found = open_public(directory, names)
+    found = _found(view, target, names)
     if isinstance(found, PublicFile):
         return until_revoked(view, asked, _closed_if_failing(view, asked, found, names[-1]))
     return await _listed(view, asked, found, [target, *(each for each in names if each)])
+
+
+def repository_directory(view: FarmView, target: str, path: str) -> PublicDirectory:
+    """
+    The directory *path* of the repository of *target*, "" its uppermost; `NotFoundError` if there is none.
+    """
+    found = _found(view, target, names_in(quote(f"{path}/") if path else ""))
+    assert isinstance(found, PublicDirectory)  # names that end in a slash are never a file's
+    return found
+
+
+def _found(view: FarmView, target: str, names: Sequence[str]) -> PublicFile | PublicDirectory:
+    directory = view.places().repositories.get(target)
+    if directory is None:
+        raise NotFoundError("No target of this name has a repository.")
+    return open_public(directory, names)
 
 
 def _closed_if_failing(view: FarmView, asked: PageRequest, file: PublicFile, name: str) -> Reply | Streamed:

@@ -5,6 +5,7 @@ What was built for a target in the API, and how its repository is used.
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 from buildbot_lite.web.api.cursors import cursor_of_name
 from buildbot_lite.web.farm.stored_farm import Places
@@ -74,6 +75,32 @@ class RepositoryTests(ApiCase):
         last = self.call(f"/packages/targets/t/packages?limit=1&cursor={found['next']}")
         self.assertEqual([each["name"] for each in last["packages"]], ["hello-doc"])
         self.assertIsNone(last["next"])
+
+    def test_files(self) -> None:
+        """
+        Promise 10.5: the files of a repository that a page lists, directory by directory, in pages, with the addresses
+        of their bytes.
+        """
+        hostile = "a_1%3a2 <b>.deb"
+        self.file(f"pool/{hostile}", b"12345")
+        self.file("pool/b.deb", b"1")
+        top = self.call("/packages/targets/t/files")
+        directories = [(each["name"], each["size"], each["raw"]) for each in top["files"]]
+        self.assertEqual(
+            (directories, top["next"], top["more"]), ([("dists", None, None), ("pool", None, None)], None, False)
+        )
+        for path in ("pool", "pool/"):
+            first = self.call(f"/packages/targets/t/files?limit=1&path={path}")
+            (file,) = first["files"]
+            self.assertEqual((file["path"], file["size"], first["path"]), (f"pool/{hostile}", 5, "pool"))
+            bytes_of_it = self.get(urljoin(f"{BASE}/packages/targets/t/files", file["raw"]))
+            self.assertEqual(bytes_of_it.body, b"12345")
+            last = self.call(f"/packages/targets/t/files?limit=1&path={path}&cursor={first['next']}")
+            self.assertEqual(([each["name"] for each in last["files"]], last["next"]), (["b.deb"], None))
+        self.assertEqual(self.call("/packages/targets/t/files?path=dists/t")["files"][0]["path"], "dists/t/Release")
+        for query in ("path=dists/t/Release", "path=..", "path=pool//", "path=%00", "path=none"):
+            self.assertIn("no such file", self.call(f"/packages/targets/t/files?{query}", 404)["detail"], query)
+        self.assertIn("No target", self.call("/packages/targets/none/files", 404)["detail"])
 
     def test_others(self) -> None:
         """
