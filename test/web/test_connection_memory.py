@@ -132,6 +132,27 @@ class ConnectionMemoryTests(HookCase):
         protocol.dataReceived(b"ET /second HTTP/1.1\r\nHost: x\r\n\r\n")
         self.assertEqual([each.path for each in page.asked], [b"/", b"/second"])
 
+    def test_long_addresses(self) -> None:
+        """
+        Promise 10.10: a request that waits keeps its address once.
+        """
+        page = WaitingPage()
+        self.factory = make_factory(page, self.clock)
+        self.factory.doStart()
+        connections: list[Any] = [self.connect() for _ in range(200)]
+        held = []
+        for size in (10, 7000):
+            gc.collect()
+            tracemalloc.start()
+            before = tracemalloc.get_traced_memory()[0]
+            for number in range(100):
+                protocol, _ = connections.pop()
+                protocol.dataReceived(b"GET /?%d=%s HTTP/1.1\r\nHost: x\r\n\r\n" % (number, b"a" * size))
+            held.append((tracemalloc.get_traced_memory()[0] - before) / 100)
+            tracemalloc.stop()
+        self.assertEqual(len(page.asked), 200)
+        self.assertLess(held[1] - held[0], 1.5 * 7000)
+
     def test_answered_slowly(self) -> None:
         """
         A connection whose request is being answered takes a few kilobytes, without what is sent.
