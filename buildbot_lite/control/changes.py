@@ -31,7 +31,7 @@ from ..storage.records import grants as records_of_grants
 from ..storage.records import states
 from ..storage.records.changes import RecordedChange
 from ..storage.records.grants import Grant
-from ..storage.writer import Records
+from ..storage.roles import Records
 from ..wire.flapp import TAKES_NO_FILE
 from ..wire.flapp_roles import Read, StdinFeed, Watcher
 from ..wire.limits.account import Account

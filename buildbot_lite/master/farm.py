@@ -32,8 +32,8 @@ from ..storage.records import artifacts, epoch
 from ..storage.records import slaves as records_of_slaves
 from ..storage.records.retention import RetentionHolder
 from ..storage.retrying import RetryingRecords
+from ..storage.roles import Records
 from ..storage.swissnums import Swissnums
-from ..storage.writer import Records
 from ..wire.limits.preauth import Preauth
 from ..wire.traffic import Traffic
 from .builds.disk_reserve import DiskReserve

@@ -17,7 +17,7 @@ from ..storage.records import requests as records_of_requests
 from ..storage.records.buildsets import Buildset
 from ..storage.records.grants import Grant
 from ..storage.records.requests import Request
-from ..storage.writer import Records
+from ..storage.roles import Records
 from .config.generations import Generations
 from .grants.live_grants import is_of_a_submission
 from .grants.registry import GrantRegistry

@@ -25,7 +25,7 @@ from ..model.names import directory_name
 from ..storage.inputs import InputStore
 from ..storage.records import removal, retention, states
 from ..storage.records.retention import OldBuild, RetentionHolder, not_held, slices
-from ..storage.writer import Records
+from ..storage.roles import Records
 from .builds.streams import StreamStorage, streams_directory
 from .config.retention import DAY, RetentionPolicies
 

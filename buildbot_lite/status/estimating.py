@@ -23,7 +23,7 @@ from ..model.estimates import (
 from ..model.wait_reasons import WaitKind
 from ..storage.records import durations
 from ..storage.records.feed import Event
-from ..storage.writer import Records
+from ..storage.roles import Records
 
 Estimates = Mapping[str, Estimate]
 

@@ -38,8 +38,8 @@ from ..storage.records import (
     streams,
 )
 from ..storage.records.feed import Event
+from ..storage.roles import Records
 from ..storage.shared_reading import SharedStreams
-from ..storage.writer import Records
 from .explaining import WaitExplainer
 from .ingestion_first import IngestionFirst
 from .send_window import Client, LogOutput, SendWindow, send_range

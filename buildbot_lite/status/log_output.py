@@ -28,7 +28,7 @@ from ..storage.records.feed import Event
 from ..storage.records.remarks import Remark
 from ..storage.records.steps import Step
 from ..storage.records.streams import Stream
-from ..storage.writer import Records
+from ..storage.roles import Records
 from .following import LogFollower
 from .send_window import Client, SendWindow, send_range
 

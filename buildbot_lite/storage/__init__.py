@@ -22,6 +22,7 @@ Persistent state: files, the database, and the records in it.
 ``statements``          SQL that is compiled once
 ``reading``             queries of another process; ``read_limit``: the limits of each transaction
 ``records``             queries and changes, one module for each table
+``roles``               what all users of the database are written against
 ``writer``              the thread that changes the database, with many changes to a transaction; ``batch_meter``: how
                         long these take
 ``thread_connection``   the connection of such a thread; ``subscribers``: callbacks for committed events

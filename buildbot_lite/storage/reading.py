@@ -37,8 +37,8 @@ from twisted.python.failure import Failure
 from ..errors import ReadTooLongError, RecordsClosedError, RecordsFailingError, StorageError, TooManyRowsError
 from .database import prepare_reading
 from .read_limit import LimitedConnection, ReadLimit
+from .roles import ReactorThread
 from .upgrading import is_current
-from .writer import ReactorThread
 
 T = TypeVar("T")
 

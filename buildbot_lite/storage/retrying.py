@@ -33,8 +33,8 @@ from ..deferreds import background
 from ..errors import RecordsClosedError, RecordsFailingError
 from ..model.token_bucket import once_every
 from .batch_meter import BatchMeter
+from .roles import Records
 from .subscribers import OnCommit
-from .writer import Records
 
 T = TypeVar("T")
 

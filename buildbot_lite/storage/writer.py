@@ -30,7 +30,7 @@ import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, TypeVar
 
 from attrs import define, evolve
 from sqlalchemy import Connection, Engine
@@ -40,87 +40,20 @@ from twisted.python.failure import Failure
 
 from ..deferreds import OneShot
 from ..errors import RecordsClosedError, RecordsFailingError
-from .batch import (
-    BatchResult,
-    Change,
-    commit,
-)
+from .batch import BatchResult, Change, commit
 from .batch_meter import BatchMeter
+from .roles import NOTED_WITHIN, ReactorThread
 from .subscribers import OnCommit, Subscribers
 from .thread_connection import ThreadConnection
 
 T = TypeVar("T")
 
-NOTED_WITHIN = 0.02
-"""Seconds until a noted change is written at the latest."""
 LARGEST_BATCH = 1000
 """Changes in one transaction."""
 MOST_WAITING = 100_000
 """Changes and queries that may wait."""
 LOCK_TIMEOUT = 60.0
 """Seconds of waiting for another process that has the database locked."""
-
-
-class ReactorThread(Protocol):
-    """
-    The required part of a reactor: of ``IReactorFromThreads`` and ``IReactorTime``.
-    """
-
-    def callFromThread(self, work: Callable[..., object], /, *args: Any) -> object:  # noqa: N802 - Twisted's name
-        """
-        Call *work* in the reactor's thread.
-        """
-
-    def callLater(self, delay: float, work: Callable[..., object], /) -> IDelayedCall:  # noqa: N802 - Twisted's name
-        """
-        Call *work* after *delay* seconds.
-        """
-
-
-@runtime_checkable
-class Records(Protocol):
-    """
-    Access to the farm's database.  `Writer` is the one of a running master; tests have one without threads.
-    """
-
-    def write(self, change: Callable[[Connection], T]) -> Deferred[T]:
-        """
-        Call *change* in a transaction; fires with its result after the commit.
-
-        If *change* raises, it is rolled back, and the Deferred fails with the exception; other changes are unaffected.
-        `RecordsFailingError` when the database cannot be used now: nothing was done, and the change may be tried again.
-        `RecordsClosedError` after `close`.
-        *change* runs in another thread: it may use only the connection and its own arguments.
-        """
-
-    def note(self, change: Callable[[Connection], T]) -> Deferred[T]:
-        """
-        As `write`, for a change whose result is not needed soon: it joins the transaction of the next `write`, or is
-        written within `NOTED_WITHIN` seconds.
-
-        It keeps its place in the order of all calls of `write` and `note`.
-        """
-
-    def read(self, query: Callable[[Connection], T]) -> Deferred[T]:
-        """
-        Call *query* on one consistent snapshot, which includes everything committed so far; fires with its result.
-        """
-
-    @property
-    def meter(self) -> BatchMeter:
-        """
-        Counts the transactions.
-        """
-
-    def on_commit(self, callback: OnCommit) -> Callable[[], None]:
-        """
-        Call *callback* with the events of each commit, in order.  Returns a function that ends the subscription.
-        """
-
-    def close(self) -> Deferred[None]:
-        """
-        Finish the requested changes and queries, then close the database.
-        """
 
 
 @define(eq=False)

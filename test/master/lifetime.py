@@ -18,8 +18,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from buildbot_lite.storage.batch_meter import BatchMeter
+from buildbot_lite.storage.roles import NOTED_WITHIN, Records
 from buildbot_lite.storage.subscribers import OnCommit
-from buildbot_lite.storage.writer import NOTED_WITHIN, Records
 
 T = TypeVar("T")
 

@@ -24,7 +24,7 @@ from buildbot_lite.master.trial_load import KEYS
 from buildbot_lite.model.registry import Registry
 from buildbot_lite.model.time_limit import allow_interruptions
 from buildbot_lite.storage.generation_texts import GenerationTexts
-from buildbot_lite.storage.writer import Records
+from buildbot_lite.storage.roles import Records
 
 from .configurations import (
     configured,

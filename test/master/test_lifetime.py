@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.storage.writer import NOTED_WITHIN
+from buildbot_lite.storage.roles import NOTED_WITHIN
 from test.storage.inline import InlineWriter, database_in_memory
 
 from .configurations import ONE

@@ -20,12 +20,8 @@ from buildbot_lite.storage import writer as writer_module
 from buildbot_lite.storage.database import open_database
 from buildbot_lite.storage.records import feed, settings
 from buildbot_lite.storage.records.feed import Event
-from buildbot_lite.storage.writer import (
-    NOTED_WITHIN,
-    ReactorThread,
-    Records,
-    Writer,
-)
+from buildbot_lite.storage.roles import NOTED_WITHIN, ReactorThread, Records
+from buildbot_lite.storage.writer import Writer
 from test.storage.inline import InlineWriter
 
 

@@ -24,7 +24,7 @@ from ...storage.records import (
     steps,
     streams,
 )
-from ...storage.writer import Records
+from ...storage.roles import Records
 from .journal import Done, JournalEntry
 
 

@@ -32,7 +32,7 @@ from ...storage.records import (
 )
 from ...storage.records.builds import Build
 from ...storage.retrying import read_retrying
-from ...storage.writer import Records
+from ...storage.roles import Records
 
 MOST_CHILDREN = 50
 """The most children of one scheduler that are described; further ones are only counted."""

@@ -14,7 +14,7 @@ from ...errors import BuildbotLiteError
 from ...model.time_limit import OverdueError, call_within
 from ...storage.generation_texts import GenerationTexts
 from ...storage.records import generations as records_of_generations
-from ...storage.writer import Records
+from ...storage.roles import Records
 from .loading import Generation, load
 from .master_config import MasterConfig
 

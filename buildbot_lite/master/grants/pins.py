@@ -9,7 +9,7 @@ from ...deferreds import background
 from ...errors import NotFoundError, PinnedError, RevokedError
 from ...storage.records import grants as records_of_grants
 from ...storage.records.grants import Grant
-from ...storage.writer import Records
+from ...storage.roles import Records
 from .live_grants import LiveGrants
 from .verbs import SLAVE
 

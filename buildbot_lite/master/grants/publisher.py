@@ -8,8 +8,8 @@ from twisted.logger import Logger
 
 from ...errors import LostStringError
 from ...storage.records.grants import Grant
+from ...storage.roles import Records
 from ...storage.swissnums import UNDERIVED_FILE
-from ...storage.writer import Records
 from ...wire.furl import with_hints
 from ..config.generations import Generations
 from .furl_files import FurlFiles

@@ -23,12 +23,12 @@ from ...storage.records.grants import (
     Grant,
     GrantLimits,
 )
+from ...storage.roles import Records
 from ...storage.swissnums import (
     UNDERIVED_FILE,
     SwissnumRecord,
     Swissnums,
 )
-from ...storage.writer import Records
 from ...wire.exposed import Exposed
 from ...wire.limits.preauth import Preauth
 from .designated import DesignatedObjects

@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from ...deferreds import background
 from ...model.token_bucket import once_every
 from ...storage.records import grants as records_of_grants
-from ...storage.writer import Records
+from ...storage.roles import Records
 from .live_grants import LiveGrant
 
 RECORD_USES_EVERY = 60.0

@@ -28,7 +28,7 @@ from ...errors import LostStringError, NotFoundError, StorageError
 from ...storage.files import make_directory, read_regular, remove
 from ...storage.records import grants as records_of_grants
 from ...storage.records.grants import BESIDE_MASTER, SESSION_OF, WEB_PAGES, Grant
-from ...storage.writer import Records
+from ...storage.roles import Records
 from .furl_files import SUFFIX, replace_changed
 from .registry import GrantRegistry
 from .verbs import CHANGE, CONTROL, FARM, WATCH, WEBHOOKS

@@ -23,7 +23,7 @@ from ...storage.records import requests as records_of_requests
 from ...storage.records.buildsets import Buildset
 from ...storage.records.changes import RecordedChange
 from ...storage.records.feed import Event
-from ...storage.writer import Records
+from ...storage.roles import Records
 from ..config.cancellers import FailingBuildsetCanceller, OldBuildCanceller, StampView
 from ..config.generations import Generations
 from .queue import Queue

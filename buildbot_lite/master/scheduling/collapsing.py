@@ -23,7 +23,7 @@ from twisted.logger import Logger
 
 from ...storage.records import changes
 from ...storage.records.buildsets import Buildset
-from ...storage.writer import Records
+from ...storage.roles import Records
 from ..config.change_schedulers import SingleBranchScheduler
 from ..config.force_scheduler import ForceScheduler
 from ..config.generations import Generations

@@ -22,7 +22,7 @@ from ...storage.records import changes as records_of_changes
 from ...storage.records.builds import Build
 from ...storage.records.buildsets import Buildset
 from ...storage.records.requests import Request, SubmittedBuildset
-from ...storage.writer import Records
+from ...storage.roles import Records
 from ..builds.streams import InThread
 from ..config.force_scheduler import ForceScheduler
 from ..config.generations import Generations

@@ -32,7 +32,7 @@ from ...storage.records import journal as records_of_journal
 from ...storage.records.buildsets import Buildset
 from ...storage.records.requests import Request
 from ...storage.retrying import read_retrying
-from ...storage.writer import Records
+from ...storage.roles import Records
 from ..builds import other_artifacts
 from ..builds.build import Build
 from ..builds.build_context import BuildContext

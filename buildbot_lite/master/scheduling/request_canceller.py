@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 
 from ...errors import NotFoundError
-from ...storage.writer import Records
+from ...storage.roles import Records
 from ..builds.triggered import Child, read_children
 from .queue import Queue
 from .requests import Requests

@@ -30,7 +30,7 @@ from ...storage.records import requests as records_of_requests
 from ...storage.records.buildsets import Buildset
 from ...storage.records.requests import Request, SubmittedBuildset
 from ...storage.retrying import read_retrying
-from ...storage.writer import Records
+from ...storage.roles import Records
 from ..builds.build_progress import Ended
 from ..config.generations import Generations
 from ..grants.registry import GrantRegistry

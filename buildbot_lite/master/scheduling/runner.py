@@ -31,7 +31,7 @@ from ...model.results import Result
 from ...storage.records import builds as records_of_builds
 from ...storage.records import feed
 from ...storage.records.journal import LOCK
-from ...storage.writer import Records
+from ...storage.roles import Records
 from ..builds.build_progress import Ended
 from ..builds.lock_lines import LockOwner
 from ..builds.locks import Locks

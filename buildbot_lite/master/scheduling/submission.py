@@ -24,7 +24,7 @@ from ...storage.records.grants import Grant
 from ...storage.records.requests import (
     SubmittedBuildset,
 )
-from ...storage.writer import Records
+from ...storage.roles import Records
 from ..builds.streams import InThread
 from ..config.generations import Generations
 from ..config.master_config import MasterConfig

@@ -15,7 +15,7 @@ from ...model.source_stamps import has_patch, is_untrusted, source_of
 from ...storage.records import builds, requests
 from ...storage.records import changes as records_of_changes
 from ...storage.records.changes import RecordedChange
-from ...storage.writer import Records
+from ...storage.roles import Records
 from ..config.clock_schedulers import NightlyTriggerable
 from ..config.generations import Generations
 from ..config.schedulers import Triggerable

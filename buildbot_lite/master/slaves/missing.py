@@ -12,7 +12,7 @@ from twisted.logger import Logger
 
 from ...deferreds import background
 from ...storage.records import feed, states
-from ...storage.writer import Records
+from ...storage.roles import Records
 from .member import Member
 from .registry import SlaveRegistry
 

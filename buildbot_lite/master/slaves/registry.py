@@ -19,7 +19,7 @@ from ...model.hello import (
 )
 from ...model.token_bucket import TokenBucket
 from ...storage.records import slaves as records_of_slaves
-from ...storage.writer import Records
+from ...storage.roles import Records
 from ..config.objects import BuildSlave
 from .member import Member, SpaceTerms
 from .session import Session

@@ -18,7 +18,7 @@ from ...master.config.master_config import MasterConfig
 from ...master.scheduling.code_time import OwnersTime
 from ...master.scheduling.wakeup import Wakeup
 from ...model.time_limit import OverdueError
-from ...storage.writer import Records
+from ...storage.roles import Records
 from .calls import ReporterCalls
 from .details import FarmFacts
 from .reading import EventReader

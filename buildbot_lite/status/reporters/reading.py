@@ -23,8 +23,8 @@ from ...master.slaves.missing import EVENT as MISSING
 from ...model.time_limit import OverdueError
 from ...storage.records import feed, outbox, states
 from ...storage.records.feed import Event
+from ...storage.roles import Records
 from ...storage.statements import to_json
-from ...storage.writer import Records
 from .calls import ReporterCalls, why
 from .details import BuildDetails, FarmFacts
 from .event_reports import EventReport, reports_of

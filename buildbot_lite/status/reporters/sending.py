@@ -23,7 +23,7 @@ from ...errors import RecordsClosedError
 from ...model.time_limit import OverdueError, unlimited
 from ...storage.records import outbox, states
 from ...storage.records.outbox import OutboxMessage
-from ...storage.writer import Records
+from ...storage.roles import Records
 from .calls import ReporterCalls, why
 from .reporter import NotSentError, Outside, RefusedForGoodError
 

@@ -10,7 +10,7 @@ from ....model.change import Change
 from ....storage.records import changes as records_of_changes
 from ....storage.records import feed
 from ....storage.records.changes import RecordedChange
-from ....storage.writer import Records
+from ....storage.roles import Records
 from ...config.generations import Generations
 from .codebases import with_codebase
 

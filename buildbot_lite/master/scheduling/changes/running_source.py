@@ -30,7 +30,7 @@ from ....model.time_limit import never_interrupted, unlimited
 from ....model.urls import without_passwords
 from ....storage.records import states
 from ....storage.records.changes import RecordedChange
-from ....storage.writer import Records
+from ....storage.roles import Records
 from ...builds.streams import InThread
 from ...config.change_sources import UNCHANGED, ChangeSource, PollingChangeSource
 from ...config.generations import Generations

@@ -11,7 +11,7 @@ from typing import TypeVar
 from twisted.internet.defer import Deferred, DeferredSemaphore, succeed
 from twisted.internet.interfaces import IReactorTime
 
-from ....storage.writer import Records
+from ....storage.roles import Records
 from ...builds.streams import InThread
 from ...config.change_sources import ChangeSource
 from ...config.generations import Generations

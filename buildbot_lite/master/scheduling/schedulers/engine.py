@@ -16,7 +16,7 @@ from ....deferreds import background, next_turn
 from ....errors import BuildbotLiteError, RecordsClosedError
 from ....storage.records import changes as records_of_changes
 from ....storage.records.changes import RecordedChange
-from ....storage.writer import Records
+from ....storage.roles import Records
 from ...config.change_schedulers import SingleBranchScheduler
 from ...config.clock_schedulers import ClockScheduler, NightlyTriggerable
 from ...config.generations import Generations
