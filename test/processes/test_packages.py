@@ -440,37 +440,73 @@ class LeftTests(PackagesCase):
 
     target = 'DebTarget("t", ["ARCH"], root=Overlay("bookworm"))'
 
+    def begun(self) -> tuple[Path, Path]:
+        """
+        Submit a package, and wait until its root is prepared.  Returns the directory of the build, and the base.
+        """
+        self.farm.start()
+        build = self.farm.slave_directory("bot1") / "work" / f"t-{self.arch}" / "build"
+        base = (build / Overlay("bookworm").begin(self.arch)[0][6]).resolve() / "base.1.1"
+        make_base(base)
+        apt = base / "bin" / "apt-get"
+        apt.write_text("#!/bin/sh\ncat /proc/sys/kernel/random/uuid >here\nwhile :; do sleep 0.1; done\n")
+        apt.chmod(0o755)
+        Path(f"{base}.made").touch()
+        (base.parent / "current").symlink_to(base.name)
+        self.source()
+        source = str(self.farm.directory / "greet_1.0.dsc")
+        queued = self.farm.command("package", "build", str(self.farm.master_directory), "t", source, "--no-wait")
+        self.assertEqual(queued.code, 0, queued)
+        until((build / "files" / "here").exists, "the root is prepared")
+        return build, base
+
+    def kill_job(self) -> None:
+        """
+        Kill the job.
+        """
+        killed = self.farm.command("package", "kill", str(self.farm.master_directory), "1")
+        self.assertEqual(killed.code, 0, killed)
+        self.until_job(1, "killed")
+
     def test_killed_for_good(self) -> None:
         """
         Promise 9.4: what a build has left whose keeper and slave were killed with kill -9, and whose job was killed
         before the slave came back, is removed when the slave comes back, without another build.
         """
-        self.farm.start()
-        slave = self.farm.slave_directory("bot1")
-        build = slave / "work" / f"t-{self.arch}" / "build"
-        base = (build / Overlay("bookworm").begin(self.arch)[0][6]).resolve() / "base.1.1"
-        make_base(base)
-        apt = base / "bin" / "apt-get"
-        apt.write_text("#!/bin/sh\ntouch here\nwhile :; do sleep 0.1; done\n")
-        apt.chmod(0o755)
-        Path(f"{base}.made").touch()
-        (base.parent / "current").symlink_to(base.name)
-        self.source()
-        master = str(self.farm.master_directory)
-        source = str(self.farm.directory / "greet_1.0.dsc")
-        queued = self.farm.command("package", "build", master, "t", source, "--no-wait")
-        self.assertEqual(queued.code, 0, queued)
-        until((build / "files" / "here").exists, "the root is prepared")
+        _, base = self.begun()
         self.farm.kill(self.farm.keeper_pid())
         self.farm.slave().kill()
-        killed = self.farm.command("package", "kill", master, "1")
-        self.assertEqual(killed.code, 0, killed)
-        self.until_job(1, "killed")
+        self.kill_job()
         self.assertTrue({"files", "root"} <= self.left_on_slave())
         self.farm.start_slave()
         until(lambda: not self.left_on_slave(), "nothing is left of the build")
         self.assertEqual(self.farm.rows("select count(*) from builds"), [(1,)])
         self.assertTrue(base.exists())
+
+    def test_tried_again(self) -> None:
+        """
+        Promise 9.4: when the keeper alone was killed, the slave removes what the build has left, and the next attempt
+        begins in the same directory and loses nothing.
+        """
+        build, _ = self.begun()
+        here = build / "files" / "here"
+        until(lambda: here.read_text() != "", "it is there")
+        before = here.read_text()
+        self.farm.kill(self.farm.keeper_pid())
+
+        def is_another() -> bool:
+            try:
+                return here.read_text() not in ("", before)
+            except FileNotFoundError:
+                return False
+
+        until(is_another, "the next attempt has prepared its root")
+        self.assertEqual(self.farm.rows("select count(*) from builds"), [(2,)])
+        self.assertEqual(self.left_on_slave(), {"files", "root"})
+        log = (self.farm.slave_directory("bot1") / "twistd.log").read_text()
+        self.assertIn(f"removing what builds that are over have left in work: t-{self.arch}/build\n", log)
+        self.kill_job()
+        until(lambda: not self.left_on_slave(), "nothing is left of the builds")
 
 
 @needs("dpkg-buildpackage", "mmdebstrap", "newuidmap")
