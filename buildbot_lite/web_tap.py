@@ -121,6 +121,7 @@ class WebService(MultiService):
         self._pages = FarmPages(self._parts)
         self._pages.start()
         self._listening.start(make_factory(self._pages.root(), self._reactor, self._rooms))
+        heap.give_tables_back()
         self._tidying = heap.keep_tidy(self._reactor)
         self.log.info("webhooks are taken below /change_hook/")
         if self._parts.farm is None:
