@@ -63,12 +63,9 @@
   };
 
   // What stands in a part is known in its successor by what it is and does, and where: its text may be another one by now.
-  const FIELDS = "input:not([type=hidden]), select, textarea";
-  const KNOWN = `a[href], button, summary, [tabindex], .wide, pre, ${FIELDS}`;
+  const KNOWN = "a[href], button, summary, [tabindex], .wide, pre";
   const known = (each) => {
-    // The value of another field is what the server suggests.
-    const isChoice = each.matches("button, [type=checkbox], [type=radio]");
-    const words = ["href", "name", ...(isChoice ? ["value"] : [])].map((word) => each.getAttribute(word));
+    const words = ["href", "name", "value"].map((word) => each.getAttribute(word));
     return [each.localName, each.closest("[id]").id, ...words].join(" ");
   };
   const alike = (part, name) => [part, ...part.querySelectorAll(KNOWN)].filter((each) => known(each) === name);
@@ -81,28 +78,16 @@
     return [...part.querySelectorAll("a[href]")].find((link) => link.getAttribute("href") === href);
   };
 
-  const isFilled = (field) => {
-    if (field.matches("select")) {
-      const options = [...field.options];
-      // Where the server chooses none, the browser chooses the first of those of which there is one.
-      const isSent = field.multiple || options.some((each) => each.defaultSelected);
-      return options.some((each, place) => each.selected !== (isSent ? each.defaultSelected : place === 0));
-    }
-    return field.value !== field.defaultValue || Boolean(field.checked) !== Boolean(field.defaultChecked);
-  };
-  // Puts *part* in the place of *here*, with what the reader opened, wrote, focused and scrolled there.
+  // Puts *part* in the place of *here*, with what the reader opened, focused and scrolled there.  No part has a field in
+  // which somebody could write.
   const replace = (here, part) => {
     const opened = new Set([...here.querySelectorAll("details[open]")].map((each) => each.closest("[id]").id));
     for (const each of part.querySelectorAll("details")) if (opened.has(each.closest("[id]").id)) each.open = true;
     const active = here.contains(document.activeElement) ? document.activeElement : null;
-    // A field in which somebody writes moves, with its text, its cursor and what can be undone.
-    const fields = [...here.querySelectorAll(FIELDS)].filter((field) => field === active || isFilled(field));
-    const moved = new Map(fields.map((field) => [field, successor(field, here, part)]));
-    const focused = active && !moved.get(active) ? successor(active, here, part) : active;
+    const focused = active && successor(active, here, part);
     const scrolled = [here, ...here.querySelectorAll(".wide, pre")]
       .filter(({scrollLeft, scrollTop}) => scrollLeft || scrollTop)
       .map((each) => [successor(each, here, part), each.scrollLeft, each.scrollTop]);
-    for (const [field, same] of moved) if (same) same.replaceWith(field);
     here.replaceWith(part);
     localTimes(part);
     localClocks(part);
@@ -112,6 +97,8 @@
 
   const renew = async () => {
     const answer = await fetch(location.pathname + location.search, {headers: {accept: "text/html"}});
+    // The session has ended: the page that comes now says how to begin another one.
+    if (answer.status === 401 && document.querySelector("main [data-live]")) location.reload();
     if (!answer.ok) throw new Error(`${answer.status}`);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const part of page.querySelectorAll("[data-live][id]")) {
@@ -170,7 +157,10 @@
     events.addEventListener("error", () => {
       tell("stream", false);
       // A lost connection is made anew by the browser, but not one that was answered with an error.
-      if (events.readyState === EventSource.CLOSED) again = setTimeout(open, pause("stream"));
+      if (events.readyState !== EventSource.CLOSED) return;
+      again = setTimeout(open, pause("stream"));
+      // Perhaps the page can be had, or its answer says why there is no stream.
+      changed();
     });
   };
 
