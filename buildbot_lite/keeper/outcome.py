@@ -16,7 +16,7 @@ import os
 import signal
 import sys
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from .loop import Loop
 
@@ -24,6 +24,16 @@ MOST_REMARKS = 200
 LONGEST_SENTENCE = 1000
 # The unit of ru_maxrss (getrusage(2)) is KiB on Linux, and one byte on macOS.
 _PEAK_SHIFT = 10 if sys.platform == "darwin" else 0
+
+
+class _Reason(NamedTuple):
+    """
+    Why the command did not end by itself: an *ending* of the outcome, its *why*, and the *sentence* for people.
+    """
+
+    ending: str
+    why: str | None
+    sentence: str
 
 
 class OutcomeRecorder:
@@ -36,9 +46,7 @@ class OutcomeRecorder:
         self._started = time.time()
         self._began = loop.now()
         self._remarks: list[dict[str, Any]] = []
-        self._failed = False
-        self._why: str | None = None
-        self._sentence = ""
+        self._reason: _Reason | None = None
         self._end: dict[str, Any] = {"exit_code": None, "signal": None, "usage": {}}
         self.is_reaped = False
         """Whether the main process has ended."""
@@ -55,22 +63,19 @@ class OutcomeRecorder:
         """
         ``ended``, or ``lost`` when it was killed because the keeper had to exit.
         """
-        return "lost" if self._why == "" else "ended"
+        return "lost" if self._ending() == "lost" else "ended"
 
     def failed(self, sentence: str) -> None:
         """
         Note that the command could not be spawned.
         """
-        self._failed = True
-        self._sentence = sentence
+        self._note(_Reason("failed", None, sentence))
 
     def killed(self, why: str, sentence: str) -> None:
         """
-        Note that the command is being killed, for the reason *why*; "": the keeper has to exit.  Only the first reason
-        is recorded.
+        Note that the command is being killed, for the reason *why*; "": the keeper has to exit.
         """
-        if self._why is None:
-            self._why, self._sentence = why, sentence
+        self._note(_Reason("killed", why, sentence) if why else _Reason("lost", None, sentence))
 
     def reaped(self, status: int, usage: Any) -> None:
         """
@@ -101,19 +106,22 @@ class OutcomeRecorder:
         return {
             "ending": self._ending(),
             **self._end,
-            "why": self._why or None,
-            "sentence": self._sentence[:LONGEST_SENTENCE],
+            "why": self._reason and self._reason.why,
+            "sentence": self._reason.sentence[:LONGEST_SENTENCE] if self._reason else "",
             "streams": streams,
             "started": self._started,
             "elapsed": self.elapsed,
             "remarks": self._remarks,
         }
 
+    def _note(self, reason: _Reason) -> None:
+        # What comes after the first is a consequence, such as a log that cannot be sealed.
+        if self._reason is None:
+            self._reason = reason
+
     def _ending(self) -> str:
-        if self._failed:
-            return "failed"
-        if self._why is not None:
-            return "killed" if self._why else "lost"
+        if self._reason is not None:
+            return self._reason.ending
         return "signalled" if self._end["exit_code"] is None else "exited"
 
 
