@@ -332,6 +332,19 @@ class PackageBuildTests(CommandLineCase):
             said = self.refused("package", "build", "farm", "bookworm", "src/greet_1.0.dsc", code=code)
             self.assertTrue(said.endswith(f"\n{error}"), said)
 
+    def test_remedies_as_typed(self) -> None:
+        """
+        Promise 6.13: command lines in the master's refusal of a submission are for the caller.
+        """
+        refusal = "Job 7 builds it, too: kill that one (buildbot-lite package kill 7)."
+        for where, kill in (
+            (("farm", "bookworm"), "package kill farm 7)"),
+            (("--furlfile", "farm/furls/bookworm.furl"), "package kill --furlfile farm/furls/bookworm.furl 7)"),
+        ):
+            for error, code in ((InputError(refusal), UNUSABLE), (RefusedError(refusal), FAILED)):
+                self.master.answers = {"submit_file": error}
+                self.assertIn(kill, self.refused("package", "build", *where, "src/greet_1.0.dsc", code=code))
+
     def chain(self) -> tuple[str, ...]:
         """
         Two source packages of Debian, and the words that build them.

@@ -3,17 +3,19 @@
 """
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
+from unittest import mock
 
 from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.cli.output import job_tables
+from buildbot_lite.cli.output import job_tables, printing
 from buildbot_lite.cli.packages.jobs import STATES
 from buildbot_lite.cli.packages.rebuild import MOST_TOLD
 from buildbot_lite.cli.program import FAILED, USAGE
-from buildbot_lite.errors import NotFoundError, RefusedError
+from buildbot_lite.errors import NoAnswerError, NotFoundError, RefusedError
 from buildbot_lite.packages.records.job_states import JobState
 
 from .command_line_case import FURL, CommandLineCase
@@ -71,8 +73,8 @@ class PackageListTests(CommandLineCase):
 
     def test_remedies_as_typed(self) -> None:
         """
-        The command that a refusal names is for the same master, however the caller named it; and what a string does not
-        permit is called as it was typed.
+        Promise 6.13: the command that a refusal names is for the same master, however the caller named it; and what a
+        string does not permit is called as it was typed.
         """
         self.make_farm()
         self.write("jobs.furl", f"{FURL}\n")
@@ -83,6 +85,13 @@ class PackageListTests(CommandLineCase):
             ("Not kept (buildbot-lite kept): requeue it.", string, "(buildbot-lite kept --furlfile jobs.furl)"),
             ("First: buildbot-lite package requeue 7", ("farm",), "buildbot-lite package requeue farm 7"),
             ("See: buildbot-lite package list farm", ("farm",), "See: buildbot-lite package list farm"),
+            (
+                "There: buildbot-lite package shell b/1 --slave DIRECTORY",
+                ("farm",),
+                "package shell b/1 --slave DIRECTORY",
+            ),
+            ("This string is for: buildbot-lite follow", string, "buildbot-lite follow jobs.furl\n"),
+            ("This string is for: buildbot-lite follow", ("farm",), "buildbot-lite follow\n"),
             (
                 "This string does not permit 'package-root'.  Ask for one: buildbot-lite grant shell TARGET",
                 string,
@@ -95,6 +104,41 @@ class PackageListTests(CommandLineCase):
                 self.assertEqual(answer.code, FAILED)
                 self.assertIn(told, answer.err)
                 self.assertEqual(answer.err.count("farm"), told.count("farm"))
+
+    def test_start_as_typed(self) -> None:
+        """
+        Promise 6.13: when no master answers, the command that starts it has the directory that was given; of a
+        string, nobody knows it.
+        """
+        self.make_farm()
+        self.write("jobs.furl", f"{FURL}\n")
+        for words, told in (
+            (("package", "list", "farm"), "buildbot-lite start farm\n"),
+            (("-C", "farm", "package", "list"), "buildbot-lite start farm\n"),
+            (("package", "list", "--furlfile", "jobs.furl"), "buildbot-lite start DIR\n"),
+        ):
+            self.master.answers = {"package-list": NoAnswerError("None.  Start it with: buildbot-lite start DIR")}
+            self.assertIn(told, self.command(*words).err)
+
+    def test_reasons_as_typed(self) -> None:
+        """
+        Promise 6.13: command lines in reasons that tables show, and in refusals of words, are for the caller; those in
+        JSON are the master's.
+        """
+        self.make_farm()
+        self.write("jobs.furl", f"{FURL}\n")
+        reason = "signed; to publish it: buildbot-lite package push 7"
+        arch = {"architecture": "amd64", "state": "waiting", "reason": "", "build": 0, "slave": None, "started": None}
+        signed = job(7, reason=reason, arches=[arch], priority=0, history=[["waiting", 0.0]])
+        self.master.answers = {"package-list": {"jobs": [signed], "before": None}, "package-show": {"job": signed}}
+        for where, push, to_list in (
+            (("farm",), "package push farm 7", "package list farm."),
+            (("--furlfile", "jobs.furl"), "package push --furlfile jobs.furl 7", "package list --furlfile jobs.furl."),
+        ):
+            for words in (("package", "list", *where), ("package", "show", *where, "7")):
+                self.assertIn(push, " ".join(self.command(*words).out.split()))
+                self.assertIn("publish it: buildbot-lite package push 7", self.command(*words, "--json").out)
+            self.assertIn(f"To see them: buildbot-lite {to_list}", self.command("package", "show", *where, "x").err)
 
     def test_no_number(self) -> None:
         """
@@ -109,6 +153,27 @@ class PackageListTests(CommandLineCase):
 
 
 class PackageShowTests(CommandLineCase):
+    def test_narrow(self) -> None:
+        """
+        On a terminal of 80 columns, the reason of an architecture has lines of its own, and all of its words.
+        """
+        self.make_farm()
+        reason = (
+            "the build failed: hello.c:7: error: expected ';' before '}' token, and 12 more errors in 3 other files"
+        )
+        arch = {"architecture": "amd64", "state": "failed", "reason": reason, "build": 3, "slave": "bot-amd64-1"}
+        arch |= {"builder": "bookworm-amd64", "started": 1.0, "finished": 62.0}
+        failed = job(7, arches=[arch], priority=0, history=[["failed", 0.0]])
+        self.master.answers = {"package-show": {"job": failed}}
+        with (
+            mock.patch.dict(os.environ, COLUMNS="80"),
+            mock.patch.object(printing, "on_a_terminal", return_value=True),
+        ):
+            said = self.command("package", "show", "farm", "7").out
+        self.assertIn(f"    {reason[:60]}", said)
+        self.assertIn(reason, " ".join(said.split()))
+        self.assertLessEqual(max(map(len, said.splitlines())), 80)
+
     def test_next_commands(self) -> None:
         """
         The commands that are told name the same master as the command that tells them.

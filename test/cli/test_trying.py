@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.cli.builds import submitted, working_tree
 from buildbot_lite.cli.builds.side_by_side import LAST_LINES, LONGEST_LINE, LiveLanes, PlainLane
 from buildbot_lite.cli.program import NO_ANSWER, USAGE
-from buildbot_lite.errors import NoAnswerError, RefusedError
+from buildbot_lite.errors import LinkLostError, NoAnswerError, RefusedError
 
 from .command_line_case import FURL, CommandLineCase
 
@@ -151,12 +151,16 @@ class TryTests(TryCase):
 
     def test_refused_by_the_master(self) -> None:
         """
-        The master's refusal is printed; without an answer the exit code is 69.
+        Promise 6.13: the master's refusal is printed, and the commands in it are for the caller; without an answer the
+        exit code is 69.
         """
         self.master.answers = {"submit_patch": RefusedError("This string takes no patch.")}
         self.assertIn("takes no patch", self.refused("-C", "../farm", "try", "linux"))
         self.master.answers = {"submit_patch": NoAnswerError("No master answers.")}
         self.assertIn("No master", self.refused("-C", "../farm", "try", "linux", code=NO_ANSWER))
+        self.master.answers = {"submit_patch": LinkLostError("Lost: see buildbot-lite queue first.")}
+        said = self.refused("-C", "../farm", "try", "linux", code=NO_ANSWER)
+        self.assertTrue(said.endswith("Lost: see buildbot-lite queue ../farm first."), said)
 
     def test_lost_while_followed(self) -> None:
         """
