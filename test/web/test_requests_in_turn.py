@@ -2,6 +2,7 @@
 Requests wait before klein knows them.
 """
 
+import tracemalloc
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -16,6 +17,13 @@ from buildbot_lite.web.serving.site import make_factory
 from buildbot_lite.web.view import FarmView, Reply, Route
 
 from .pages_case import PagesCase
+
+
+def _many(separator: str) -> str:
+    """
+    Different words between *separator*, 6000 bytes.
+    """
+    return separator.join(f"{number:x}" for number in range(4096, 4096 + 1200))
 
 
 class RequestsInTurnTests(PagesCase):
@@ -132,6 +140,35 @@ class RequestsInTurnTests(PagesCase):
         self.clock.advance(0)
         self.clock.advance(0)
         self.assertEqual(self.known, half + 5)
+
+    def test_memory(self) -> None:
+        """
+        Promise 10.10: what waits keeps its address once, of however many fields or segments it is made.
+        """
+        self.serve()
+        for _ in range(MOST_ADMITTED):
+            self.ask("/slow")
+        for address in ("/slow?" + "a" * 6000, f"/slow?{_many('&')}", f"/slow/{_many('/')}"):
+            with self.subTest(address=address[:10]):
+                tracemalloc.start()
+                self.addCleanup(tracemalloc.stop)
+                for _ in range(100):
+                    self.ask(address)
+                self.assertLess(tracemalloc.get_traced_memory()[0] / 100, 6000 + 9000)
+                tracemalloc.stop()
+
+    def test_segments(self) -> None:
+        """
+        A path that has waited is split as one that has not.
+        """
+        self.serve()
+        answers = [self.ask("/%73low") for _ in range(MOST_ADMITTED)]
+        ended = 0
+        while ended < len(self.begun):
+            self.begun[ended].callback(None)
+            self.clock.advance(0)
+            ended += 1
+        self.assertTrue(all(each.value().endswith(b"slow") for each in answers))
 
     def test_cheap(self) -> None:
         """

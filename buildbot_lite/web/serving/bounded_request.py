@@ -8,7 +8,7 @@ A request with bounds.
   holds the most bytes; a request for which there still is no room is answered with 503.  One large form of a visitor is
   answered at a time; the next waits in turn, while there is room for it, at most `LONGEST_WAIT` seconds.
 - What is known of it is forgotten as soon as nobody needs it.
-- Forms and cookies are not parsed here.
+- Forms, cookies and the fields of addresses are not parsed here.
 """
 
 from collections.abc import Callable
@@ -152,8 +152,12 @@ class BoundedRequest(Request):
             self._room.release(self._held)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:  # noqa: N802 - Twisted's
+        # As Twisted's, but for `args`: each field of an address takes a hundred times its bytes there, and nobody reads
+        # them, because pages have their own, of the first fields (`page_request`).
         self.channel.transport.answering()
-        super().requestReceived(command, origin_form(path)[1], version)  # type: ignore[no-untyped-call]  # Twisted's
+        self.method, self.uri, self.clientproto = command, origin_form(path)[1], version
+        self.path = self.uri.partition(b"?")[0]
+        self.process()
 
     def process(self) -> None:
         # Twisted's copy of the address, which nobody asks for: a thousand that wait would have 8 MB of them.

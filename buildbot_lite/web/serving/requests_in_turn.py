@@ -12,6 +12,7 @@ turn, gives up its place (`BoundedRequest.leave`): a master that hangs keeps nob
 """
 
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
@@ -56,6 +57,8 @@ class RequestsInTurn(Resource):
             # Not within the end of another request, which may itself be within that of one before.
             self._clock.callLater(0, self._render, request)
 
+        # As a list of its segments, a path takes ten times its bytes.
+        request.postpath = []
         request.when_left(turn.cancel)
         turn.addCallbacks(begin_later, lambda failure: failure.trap(CancelledError))  # type: ignore[unused-awaitable]
         return NOT_DONE_YET
@@ -63,6 +66,7 @@ class RequestsInTurn(Resource):
     def _render(self, request: Any) -> None:
         if request.channel is None:
             return
+        request.postpath = [unquote_to_bytes(each) for each in request.path[1:].split(b"/")]
         try:
             request.render(self._pages)
         except Exception:  # noqa: BLE001 - as Twisted does with what fails at once
