@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from attrs import evolve
 from klein import Klein
@@ -40,7 +40,7 @@ from .replies.large_replies import LARGEST_WHOLE, LargeReplies
 from .replies.redirection import without_slashes
 from .serving.fair_turns import FairTurns
 from .serving.held_turn import HeldTurn
-from .serving.policy import PAGE_HEADERS, host_name
+from .serving.policy import PAGE_HEADERS, host_name, split_url
 from .serving.requests_in_turn import RequestsInTurn
 from .serving.site import MOST_CONNECTIONS
 from .view import FarmView, Reply, Route, Streamed
@@ -301,7 +301,7 @@ def _back(asked: PageRequest) -> str:
     """
     The page of ours from which somebody came; "" if it is none of ours.
     """
-    came_from = urlsplit(asked.headers.get("referer", ""))
+    came_from = split_url(asked.headers.get("referer", ""))
     ours = came_from.scheme in {"http", "https"} and host_name(came_from.netloc) == asked.visitor.host
     # Two slashes at the beginning would name a host.
     return f"/{came_from.path.lstrip('/')}" if ours and came_from.path != asked.path else ""

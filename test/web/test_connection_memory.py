@@ -169,6 +169,22 @@ class ConnectionMemoryTests(HookCase):
             protocol.dataReceived(request)
         self.assertLess(tracemalloc.get_traced_memory()[0] / 200, 4200)
 
+    def test_names(self) -> None:
+        """
+        Promise 10.10: long and many names of headers are forgotten with their requests.
+        """
+        protocol, transport = self.connect()
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        for length in (1000, 10):
+            for number in range(500):
+                names = (b"X%d-%d%s: a\r\n" % (number, each, b"x" * length) for each in range(12))
+                protocol.dataReceived(b"GET / HTTP/1.1\r\nHost: x\r\n" + b"".join(names) + b"\r\n")
+                self.assertIn(b"404", transport.value())
+                transport.clear()
+        gc.collect()
+        self.assertLess(tracemalloc.get_traced_memory()[0], 300_000)
+
     def test_lost(self) -> None:
         """
         Promise 10.10: when a connection is lost, its transport, with what was not sent, is gone at once, and does not

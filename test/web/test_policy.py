@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy import Connection
 from twisted.internet.error import ConnectionDone
@@ -28,6 +29,7 @@ from buildbot_lite.web.serving.policy import (
     WebVisitor,
     host_name,
     is_loopback_name,
+    split_url,
 )
 from buildbot_lite.web.serving.site import make_factory
 
@@ -172,6 +174,16 @@ class ForwardedTests(SynchronousTestCase):
         }.items():
             self.assertIs(visitor.is_at(origin), is_ours, origin)
         self.assertFalse(WebPolicy().visitor("127.0.0.1", {}).is_at("null"))
+
+    def test_long_urls(self) -> None:
+        """
+        Promise 10.10: of a URL that is longer than any of ours, nothing is remembered.
+        """
+        remembered: Any = urlsplit
+        before = remembered.cache_info().misses
+        for number in range(10):
+            self.assertEqual(split_url(f"http://localhost/{number}{'a' * 6000}").path, "")
+        self.assertLessEqual(remembered.cache_info().misses, before + 1)
 
     def test_secure(self) -> None:
         """

@@ -141,8 +141,11 @@ class BrowserTests(SessionCase):
         """
         came_from = {"Referer": "http://localhost:8010/ci/builders/x/1"}
         self.assertIn('href="/ci/builders/x/1"', self.post("/do/cancel", {"request": "1"}, came_from).text)
-        for other in ("https://evil.example/x", "http://localhost:8010//evil.example/x", "javascript:alert(1)"):
-            page = self.post("/do/cancel", {"request": "1"}, {"Referer": other}).text
+        others = ("https://evil.example/x", "http://localhost:8010//evil.example/x", "javascript:alert(1)", "http://[")
+        for other in others:
+            answer = self.post("/do/cancel", {"request": "1"}, {"Referer": other})
+            self.assertEqual(answer.status, 401)
+            page = answer.text
             self.assertNotIn('href="//', page)
             self.assertNotIn("https://evil", page)
             self.assertNotIn("javascript", page)

@@ -98,6 +98,8 @@ class StrictChannel(HTTPChannel):
             # As Twisted reads it, but for lines that Twisted refuses: there, what stands where the target belongs.
             _, self.target, self._protocol = [*line.split(b" "), b"", b""][:3]
         super().lineReceived(line)  # type: ignore[no-untyped-call]  # Twisted's
+        # Not kept twice.
+        self.target = getattr(self, "_path", self.target)
 
     def headerReceived(self, line: bytes) -> bool:  # noqa: N802 - Twisted's
         name, _, value = line.partition(b":")

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from attrs import field, frozen
 
@@ -31,6 +31,8 @@ MOST_HOPS = 20
 _LONGEST_SHOWN = 100
 _LONGEST_ADDRESS = 100
 """Characters of an IP address with its zone, and more."""
+_LONGEST_URL = 2000
+"""Characters of a URL in a header: `urlsplit` remembers the last 128, with their parts."""
 _MOST_REMEMBERED = 1000
 _PORTS = {"http": 80, "https": 443}
 
@@ -195,12 +197,22 @@ def is_loopback_name(name: str) -> bool:
     return address is not None and address.is_loopback
 
 
+def split_url(url: str) -> SplitResult:
+    """
+    The parts of *url*, as a stranger sends it; of one that is too long for a URL of ours, or is none, empty ones.
+    """
+    try:
+        return urlsplit(url if len(url) <= _LONGEST_URL else "")
+    except ValueError:
+        return urlsplit("")
+
+
 def _place(url: str) -> tuple[str, str, int] | None:
     """
     Scheme, host and port of *url*; None if it names no web server.
     """
+    parts = split_url(url)
     try:
-        parts = urlsplit(url)
         port = parts.port or _PORTS.get(parts.scheme)
     except ValueError:
         return None

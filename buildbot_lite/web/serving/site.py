@@ -14,7 +14,7 @@ An HTTP server with bounds, by twisted.web: its connections.
   once does not count, and the more buffers are full, the smaller are the pieces of large answers
   (`BoundedRequest.largest_piece`): nobody is cut who reads all the time.
 - A webhook's connection is for one request, so that forges do not hold connections.
-- Requests are not logged.
+- Requests are not logged, and of the names of their headers little is remembered (`header_names`).
 """
 
 from collections.abc import Iterable
@@ -28,6 +28,7 @@ from twisted.web.server import Site
 from .body_room import HeldBody, cut_nobody
 from .bounded_request import BoundedRequest
 from .fair_places import FairPlace, FairPlaces, Occupant
+from .header_names import remember_few_names
 from .http_channel import StrictChannel
 from .rooms import Rooms
 from .timed_producer import SMALL_BUFFER, TimedProducer
@@ -44,6 +45,7 @@ def make_factory(root: WebPage, reactor: IReactorTime, rooms: Rooms | None = Non
     """
     A factory of HTTP connections to *root*.  *rooms*: those of the process; None: some of its own.
     """
+    remember_few_names()
     site = _QuietSite(  # type: ignore[no-untyped-call]  # Twisted's
         root, requestFactory=BoundedRequest, timeout=SILENCE, reactor=reactor, parsePOSTFormSubmission=False
     )
