@@ -80,14 +80,17 @@ def kind_of(directory: str) -> Kind:
         return Kind.SLAVE
     if is_there(directory, Kind.WEB.tac):
         return Kind.WEB
-    _need_a_directory(directory)
+    need_a_directory(directory)
     where = "This" if directory == os.curdir else directory
     raise NotFoundError(
         f"{where} is the directory of neither a master nor a slave: it has no master.cfg, no slave.tac and no web.tac."
     )
 
 
-def _need_a_directory(directory: str) -> None:
+def need_a_directory(directory: str) -> None:
+    """
+    Raise `NotFoundError` if *directory* is not there.
+    """
     check_directory(directory)
     if not os.path.lexists(directory):
         raise NotFoundError(f"There is no directory {directory}.")
@@ -118,7 +121,7 @@ def need_a_master(directory: str) -> None:
     """
     if is_there(directory, "master.cfg"):
         return
-    _need_a_directory(directory)
+    need_a_directory(directory)
     where = "This" if directory == os.curdir else directory
     if is_there(directory, Kind.SLAVE.tac):
         raise NotFoundError(f"{where} is the directory of a slave, not of a master.")

@@ -96,6 +96,8 @@ class Backup:
             )
         if not os.path.isdir(above):
             raise BuildbotLiteError(f"There is no directory {above}.  Make it first.")
+        if os.path.isdir(self.path):
+            raise FileError(f"{self.path} is a directory.  Give a file, which may be new.")
 
     def _copy_database(self, copy: str) -> None:
         database = kept_place(self.directory)

@@ -258,6 +258,28 @@ class ExitCodesTests(CommandLineCase):
                 said = self.command(*words)
                 self.assertEqual((said.code, said.out), (FAILED, ""), words)
 
+    def test_missing_file(self) -> None:
+        """
+        Promise 6.13: the exit code is 70 for all commands that are given a file or directory which is not there, or a
+        directory in the place of a file; the sentence names it, and no master is asked.
+        """
+        for path in ("missing", "farm"):
+            for words in (
+                ("status", "--furlfile", path),
+                ("follow", path),
+                ("package", "build", "farm", "bookworm", f"{path}/missing.dsc"),
+                ("restore", path, "new"),
+                ("restore", "missing", "new", "--revocations", path),
+                ("backup", f"{path}/missing/file", "farm"),
+                ("force", "farm", "b", "--file", f"p={path}"),
+                ("sendchange", "farm", "--who", "a", "--repository", "r", "--logfile", path),
+                ("sendchange", "farm", "--who", "a", "--repository", "r", "--revision_file", path),
+                ("package", "shell", "b/1", "--slave", f"{path}/missing"),
+                ("checkconfig", f"{path}/missing"),
+            ):
+                self.assertIn("missing" if "missing" in words else path, self.refused(*words, code=FAILED), words)
+        self.assertEqual(self.master.questions, [])
+
     def test_without_a_master(self) -> None:
         """
         Promise 6.13: commands that ask no master fail with 70.

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 from attrs import frozen
 
+from ...errors import FileError
 from ...model.input_kinds import LARGEST_TEXT
 from ..command_line.build_names import BuildName
 from .connection import MasterLink
@@ -138,14 +139,14 @@ def newest_options(most: int) -> Callable[[Decorated], Decorated]:
 
 def text_of(path: str) -> str:
     """
-    The text, in UTF-8, in the file at *path*; "-": on standard input.  `click.UsageError` if it cannot be read, or has
-    more than `LARGEST_TEXT` bytes.
+    The text, in UTF-8, in the file at *path*; "-": on standard input.  `FileError` if it cannot be read;
+    `click.UsageError` if it has more than `LARGEST_TEXT` bytes.
     """
     try:
         with nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb") as file:
             data = file.read(LARGEST_TEXT + 1)
     except OSError as error:
-        raise click.UsageError(f"{path} cannot be read: {error.strerror}.") from None
+        raise FileError(f"{path} cannot be read: {error.strerror}.") from None
     if len(data) > LARGEST_TEXT:
         raise click.UsageError(f"{path} has more than {LARGEST_TEXT >> 10} KiB.  Submit it with a string for patches.")
     try:

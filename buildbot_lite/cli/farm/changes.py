@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ...errors import FileError
 from ..asking.arguments import newest_options, property_option
 from ..asking.connection import MasterLink
 from ..asking.farm_command import FarmClient, FarmCommand
@@ -27,7 +28,7 @@ _LARGEST_FILE = 1 << 20
 @click.option("-W", "--who", "--author", "who", required=True, metavar="NAME", help="The author.")
 @click.option("-b", "--branch", metavar="NAME", help="The branch.")
 @click.option("-r", "--revision", metavar="NAME", help="The revision.")
-@click.option("--revision_file", type=click.Path(exists=True), metavar="FILE", help="A file with the revision.")
+@click.option("--revision_file", metavar="FILE", help="A file with the revision.")
 @click.option("-R", "--repository", metavar="URL", help="The repository.")
 @click.option("-P", "--project", metavar="NAME", help="The project.")
 @click.option("--codebase", metavar="NAME", help="The codebase.")
@@ -102,6 +103,6 @@ def _read(path: str, encoding: str) -> str:
         with nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb") as file:
             return file.read(_LARGEST_FILE).decode(encoding, "replace")
     except OSError as error:
-        raise click.UsageError(f"{path} cannot be read: {error.strerror}.") from None
+        raise FileError(f"{path} cannot be read: {error.strerror}.") from None
     except LookupError:
         raise click.UsageError(f"There is no encoding {encoding!r:.40}.") from None

@@ -21,6 +21,7 @@ from ..asking.farm_command import FarmClient
 from ..asking.raw_mode import RawMode, is_interactive, terminal_size
 from ..command_line.build_names import separated
 from ..output.printing import Document, note
+from ..processes import need_a_directory
 from .jobs import JobCommand
 
 
@@ -43,7 +44,7 @@ class ShellInRootCommand(JobCommand):
     "--slave",
     "directory",
     metavar="SLAVEDIR",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     help="The directory of the slave, on its own machine.  JOB and ARCH are then BUILDER/NUMBER of the build.",
 )
 def shell(farm: FarmClient, job: str, arch: str, command: tuple[str, ...], directory: Path | None) -> int:
@@ -61,6 +62,7 @@ def shell(farm: FarmClient, job: str, arch: str, command: tuple[str, ...], direc
     The slave's owner needs no string: with --slave SLAVEDIR, as the slave's user, on the slave's machine.
     """
     if directory is not None:
+        need_a_directory(str(directory))
         words = entering(directory.resolve(), kept_name(job, _number(arch, "The number of the build")), *command)
         return run_apart(words)
     question = {"job": _number(job, "JOB"), "architecture": arch}
