@@ -248,8 +248,8 @@ def _hand_out(farm: FarmClient, verb: str, about: AskedRequest | None = None, to
         answer = await _limited(link, {**question, **named})
         given = answer["grant"]
         where, number = "shown only this once" if to is None else f"it is in {to} alone", f"#{given['grant']}"
-        note(f"# string {number} ({grant_purpose(given)}); {where}")
         try:
+            note(f"# string {number} ({grant_purpose(given)}); {where}")
             give(answer["furl"])
         except OSError:
             # Nobody has it.
