@@ -31,6 +31,8 @@ class QuantityTests(SynchronousTestCase):
                 (SIZE, "20M", 20 << 20),
                 (SIZE, "0.1", 1),
                 (SINCE, "7d", NOW - 7 * 86400),
+                (SINCE, "999999999999999w", 0.0),
+                (SINCE, "0002-01-01", 0.0),
                 (SINCE, "2026-11-22T10:00:00+00:00", 1795341600.0),
                 (WHEN, "1795341600.5", 1795341600.5),
                 (WHEN, "2026-11-22T10:00:00+00:00", 1795341600.0),
@@ -45,7 +47,9 @@ class QuantityTests(SynchronousTestCase):
         for kind, word, form in (
             (DURATION, "5", "one of s, m, h, d, w"),
             (DURATION, "0d", "one of s, m, h, d, w"),
+            (DURATION, "999999999999999w", "at most 5200w"),
             (SIZE, "10x", "one of k, m, g, t"),
+            (SIZE, "999999999999999t", "at most 1000000t"),
             (SINCE, "yesterday", "90m, 12h, 7d, or 2026-11-22"),
             (WHEN, "90m", "seconds since 1970, or 2026-11-22"),
             (SECONDS, "nan", "not a number"),

@@ -22,16 +22,17 @@ import click
 
 class _Quantity(click.ParamType[float]):
     """
-    A number above 0 with one of *units*, which are in small letters and stand for factors.
+    A number above 0 with one of *units*, which are in small letters and stand for factors; *most* is the largest.
     """
 
-    def __init__(self, name: str, units: Mapping[str, float]) -> None:
+    def __init__(self, name: str, units: Mapping[str, float], most: str) -> None:
         self.name = name
         self._units = units
+        self._most = most
 
     def read(self, text: str) -> float | None:
         """
-        The value of *text*; None if it has another form.
+        The value of *text*, however large; None if it has another form.
         """
         match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)([A-Za-z]?)", text)
         if match is None or match[2].lower() not in self._units or not float(match[1]):
@@ -44,6 +45,8 @@ class _Quantity(click.ParamType[float]):
         if (read := self.read(value)) is None:
             units = ", ".join(unit for unit in self._units if unit)
             self.fail(f"{value!r:.100} is no {self.name}: a number and one of {units}.", param, ctx)
+        if read > (self.read(self._most) or 0):
+            self.fail(f"{value!r:.100} is too much: at most {self._most}.", param, ctx)
         return read
 
 
@@ -84,8 +87,11 @@ class _Moment(click.ParamType[float]):
 
 class _Since(_Moment):
     """
-    A time in the past, which may be an age.
+    A time in the past, which may be an age.  What is before 1970 is 1970: no farm is older.
     """
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        return max(0.0, super().convert(value, param, ctx))
 
     def number(self, text: str) -> float | None:
         age = DURATION.read(text)
@@ -116,8 +122,8 @@ class _Seconds(click.FloatRange):
         return seconds
 
 
-DURATION = _Quantity("time", {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400})
-SIZE = _Size("size", {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40})
+DURATION = _Quantity("time", {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}, most="5200w")
+SIZE = _Size("size", {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}, most="1000000t")
 SINCE = _Since("90m, 12h, 7d")
 WHEN = _When("seconds since 1970")
 SECONDS = _Seconds(1, 1_000_000)
