@@ -12,7 +12,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from buildbot_lite.web.serving.body_room import BodyRoom
-from buildbot_lite.web.serving.http_channel import HEADER
+from buildbot_lite.web.serving.http_channel import HEADER, USUAL_HEADERS
 from buildbot_lite.web.serving.site import SMALL_HEAD, make_factory
 
 from .test_hooks import EndlessPage, HookCase
@@ -87,10 +87,20 @@ class ConnectionMemoryTests(HookCase):
         headers = b"".join(b"X-%d: a\r\n" % number for number in range(200))
         protocol, transport = self.connect()
         protocol.dataReceived(b"GET / HTTP/1.1\r\nHost: x\r\n" + headers)
-        self.assertGreater(self.factory.rooms.heads.held, 200 * HEADER - SMALL_HEAD)
+        self.assertGreater(self.factory.rooms.heads.held, (200 - USUAL_HEADERS) * HEADER - SMALL_HEAD)
         protocol.dataReceived(b"\r\n")
         self.assertIn(b"404", transport.value())
         self.assertEqual((self.factory.rooms.heads.held, transport.disconnecting), (0, False))
+
+    def test_counted_addresses(self) -> None:
+        """
+        Promise 10.10: an address that is long counts while it waits for its answer.
+        """
+        self.factory = make_factory(WaitingPage(), self.clock)
+        self.factory.doStart()
+        for _ in range(10):
+            self.send(b"GET /" + b"a" * 7000 + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.assertGreater(self.factory.rooms.heads.held, 10 * (7000 - SMALL_HEAD))
 
     def test_chunks(self) -> None:
         """

@@ -28,6 +28,8 @@ _ONCE = frozenset({b"authorization", b"content-length", b"host", b"transfer-enco
 """Headers of which a second one would be believed by some programs and not by others."""
 HEADER = 400
 """Bytes that a header takes beside its own, as Twisted and `page_request` keep it."""
+USUAL_HEADERS = 20
+"""Of a request: they do not count, but for their own bytes."""
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 _NO_TRAILERS = len(b"\r\n")
 """Bytes of the empty line that ends a body in chunks."""
@@ -66,9 +68,15 @@ class StrictChannel(HTTPChannel):
         """
         Bytes of heads, and of what is not yet taken for a request.
         """
-        coming = self._receivedHeaderSize + self._receivedHeaderCount * HEADER
         chunks = len(getattr(self._transferDecoder, "_buffer", b""))
-        return len(self._buffer) + chunks + max(coming, self._head) + sum(map(len, self._dataBuffer))
+        return len(self._buffer) + chunks + max(self._coming, self._head) + sum(map(len, self._dataBuffer))
+
+    @property
+    def _coming(self) -> int:
+        """
+        Bytes of the head that comes in.
+        """
+        return self._receivedHeaderSize + max(0, self._receivedHeaderCount - USUAL_HEADERS) * HEADER
 
     def dataReceived(self, data: bytes) -> None:
         # Twisted would go on with the next line of a head that it has refused.
@@ -85,7 +93,7 @@ class StrictChannel(HTTPChannel):
         self._networkProducer.pauseProducing()
 
     def allHeadersReceived(self) -> None:  # noqa: N802 - Twisted's
-        self._head = self._receivedHeaderSize + self._receivedHeaderCount * HEADER
+        self._head = self._coming
         super().allHeadersReceived()  # type: ignore[no-untyped-call]  # Twisted's
 
     def requestDone(self, request: Any) -> None:  # noqa: N802 - Twisted's

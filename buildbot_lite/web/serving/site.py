@@ -34,8 +34,8 @@ from .rooms import Rooms
 from .timed_producer import SMALL_BUFFER, TimedProducer
 from .web_page import WebPage
 
-SMALL_HEAD = 8 << 10
-"""Bytes of the head of a usual request: twenty headers."""
+SMALL_HEAD = 2 << 10
+"""Bytes of the head of a usual request, beside its headers themselves (`http_channel.USUAL_HEADERS`)."""
 MOST_CONNECTIONS = 1000
 SILENCE = 30
 LONGEST_REQUEST = 120
