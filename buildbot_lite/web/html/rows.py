@@ -35,7 +35,7 @@ from .rendering import (
 Document = Mapping[str, Any]
 _LEEWAY = 5
 _LONGEST_NAME = 200
-_SHORT = 26
+_SHORT = 20
 """Characters of a name that stay on one line."""
 
 
