@@ -14,7 +14,7 @@ from ..storage.records import changes, feed, history, journal, listed_builds, st
 from ..storage.records.builds import Build
 from ..storage.records.changes import RecordedChange
 from ..storage.records.feed import Event
-from ..storage.records.history import Filter, HistoryEntry, Page
+from ..storage.records.history import HistoryEntry, Page
 from ..storage.records.journal import JournalRow
 from ..storage.records.listed_builds import ListedDetails, TriggeredBuild
 from ..storage.records.streams import Stream
@@ -72,10 +72,10 @@ def of_one_build(connection: Connection, row: Build) -> OneBuildRows:
     """
     The build *row*.
     """
-    page = history.page(connection, Filter(row.builder), most=1, before=row.number + 1)
+    entry = HistoryEntry(row, history.origin_of(connection, row))
     return OneBuildRows(
         row,
-        of_builds(connection, page),
+        of_builds(connection, Page([entry], None)),
         feed.since(connection, 0, build=row.id, most=1),
         journal.commands_of(connection, row.id, MOST_COMMANDS),
     )

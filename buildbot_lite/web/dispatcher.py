@@ -192,7 +192,7 @@ class Pages:
             raise RefusedError("A page of another site sent this.  Nothing was done.")
         # While nobody knows whether the farm is private, it is.
         if asked.holder is None and not route.is_open:
-            www = await asked.waiting(self._view.live.answer("www"))
+            www = await self._view.told(asked, "www")
             if not www and self._view.live.away_since is None:
                 raise NoAnswerError(_NOT_TOLD)
             if is_private(www):
@@ -207,7 +207,7 @@ class Pages:
         password = password_of(asked)
         if password is None or password.startswith(FURL):
             return password is not None
-        www = await asked.waiting(self._view.live.answer("www"))
+        www = await self._view.told(asked, "www")
         return bool(www) and is_private(www)
 
     async def _kept_or_new(

@@ -107,6 +107,9 @@ class FarmView:
         What the master tells everybody, as `Live.answer` does, for an answer to what was *asked*.  To be called before
         anything large is read for it: many may wait at a time.
         """
+        # For an answer that is there, no Deferreds are made: most requests come when it is.
+        if (known := self.live.fresh(question, fresh)) is not None:
+            return known
         return await asked.outside_turn(self.live.answer(question, fresh))
 
     async def prepare_frame(self, asked: PageRequest) -> None:

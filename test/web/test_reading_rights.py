@@ -75,7 +75,7 @@ class UntilRevokedTests(LogCase):
             return await asking[-1]
 
         def render_later(rest: AnswerRest, request: Any) -> Any:
-            with patch.object(Live, "answer", late):
+            with patch.object(Live, "fresh", return_value=None), patch.object(Live, "answer", late):
                 return render(rest, request)
 
         self.patch(FairTurns, "begin", begin_seen)

@@ -2,14 +2,13 @@
 Rows of jobs and their architectures in the farm's database, and the values that they are.
 """
 
-import json
 from typing import Any
 
 from attrs import asdict, evolve
 from sqlalchemy import Connection, bindparam, select
 
 from ...storage import schema
-from ...storage.statements import Query, selecting, to_json
+from ...storage.statements import Query, from_json, selecting, to_json
 from .job_states import ArchState, JobState
 from .jobs import History, Job, JobArch, Origin
 
@@ -20,7 +19,7 @@ SELECT = select(*JOBS.columns)
 
 
 def _history(text: str) -> History:
-    return tuple((str(state), float(at)) for state, at in json.loads(text))
+    return tuple((str(state), float(at)) for state, at in from_json(text))
 
 
 def origin_text(origin: Origin | None) -> str:
@@ -38,7 +37,7 @@ def job_of_row(*row: Any) -> Job:
     values["scratch"] = bool(values["scratch"])
     values["state"] = JobState(values["state"])
     values["history"] = _history(values["history"])
-    values["origin"] = Origin(**json.loads(values["origin"])) if values["origin"] else None
+    values["origin"] = Origin(**from_json(values["origin"])) if values["origin"] else None
     return Job(**values)
 
 

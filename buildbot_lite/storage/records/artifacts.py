@@ -2,7 +2,6 @@
 Artifacts of finished builds, as the input of other builds.
 """
 
-import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -12,7 +11,7 @@ from sqlalchemy import Connection, Text, bindparam, cast, func, literal_column, 
 from ...model.names import directory_name
 from ...model.source_stamps import UNTRUSTED
 from .. import schema
-from ..statements import Query
+from ..statements import Query, from_json
 from .builds import branch_of
 from .durations import is_good
 from .retention import RetentionHolder
@@ -39,7 +38,7 @@ class StoredArtifact:
 
 
 def _artifact(build: int, number: int, path: str, length: int, sha256: str, source: str) -> StoredArtifact:
-    return StoredArtifact(build, number, path, length, sha256, json.loads(source))
+    return StoredArtifact(build, number, path, length, sha256, from_json(source))
 
 
 _ALL = (
@@ -75,7 +74,7 @@ _USED = Query(
         _journal.c.kind == USED,
         _journal.c.outcome.is_not(None),
     ),
-    json.loads,
+    from_json,
 )
 
 

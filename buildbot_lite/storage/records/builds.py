@@ -2,7 +2,6 @@
 Builds: attempts at a request.  Each builder numbers its builds from 1.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from .. import schema
 from ..statements import (
     Query,
     Statement,
+    from_json,
     inserting,
     selecting,
     to_json,
@@ -94,8 +94,8 @@ def from_row(*row: Any) -> Build:
         slot,
     ) = row
     ended = BY_NUMBER[result]
-    values = json.loads(properties)
-    held = tuple(json.loads(locks))
+    values = from_json(properties)
+    held = tuple(from_json(locks))
     begun = (id, request, builder, number, slave, home, nonce, generation, started)
     return Build(*begun, finished, ended, reason, values, held, slot)
 

@@ -2,7 +2,6 @@
 Buildsets: what was submitted at a time, for one or more builders.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from .. import schema
 from ..statements import (
     Query,
     Statement,
+    from_json,
     inserting,
     selecting,
     to_json,
@@ -59,9 +59,9 @@ class Buildset:
 
 def _from_row(*row: Any) -> Buildset:
     id, scheduler, reason, submitted, source, properties, input, parent, finished, result, *by = row
-    values = json.loads(properties)
+    values = from_json(properties)
     ended = BY_NUMBER[result]
-    return Buildset(id, scheduler, reason, submitted, json.loads(source), values, input, parent, finished, ended, *by)
+    return Buildset(id, scheduler, reason, submitted, from_json(source), values, input, parent, finished, ended, *by)
 
 
 _ADD = Statement(

@@ -2,7 +2,6 @@
 Changes, and which of them wait for a scheduler or came into a buildset.
 """
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,7 +10,7 @@ from sqlalchemy import Connection, Integer, String, bindparam, delete, exists, f
 
 from ...model.change import Change
 from .. import schema
-from ..statements import Query, Statement, inserting, to_json
+from ..statements import Query, Statement, from_json, inserting, to_json
 
 _changes = schema.changes
 _pending = schema.pending_changes
@@ -41,8 +40,8 @@ def recorded_change(*row: Any) -> RecordedChange:
     """
     id, received, *rest = row
     values = dict(zip(_COLUMNS[1:], rest, strict=True))
-    values["files"] = tuple(json.loads(values["files"]))
-    values["properties"] = json.loads(values["properties"])
+    values["files"] = tuple(from_json(values["files"]))
+    values["properties"] = from_json(values["properties"])
     values["untrusted"] = bool(values["untrusted"])
     return RecordedChange(id, received, Change(**values))
 

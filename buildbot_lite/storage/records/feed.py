@@ -7,7 +7,6 @@ to the subscribers.  Events that are rolled back reach no subscriber.  A followe
 one and then subscribes misses none: ``seq`` only grows, and one thread writes the table.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ from .. import schema
 from ..statements import (
     Query,
     Statement,
+    from_json,
     inserting,
     selecting,
     to_json,
@@ -77,7 +77,7 @@ def _row(event: Event, body: str) -> dict[str, float | str | None]:
 
 
 def _event(seq: int, at: float, kind: str, request: int | None, build: int | None, body: str) -> Event:
-    return Event(seq, at, kind, request, build, json.loads(body))
+    return Event(seq, at, kind, request, build, from_json(body))
 
 
 _ADD = Statement(inserting(_feed, "seq", "at", "kind", "request", "build", "body"))

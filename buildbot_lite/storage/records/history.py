@@ -31,7 +31,7 @@ from sqlalchemy import (
 from ...model.holder_name import holder_name
 from ...model.results import Result
 from .. import schema
-from ..statements import Query
+from ..statements import Query, from_json
 from .builds import Build, branch_of, from_row
 
 LOOKED_AT = 10_000
@@ -119,6 +119,11 @@ def _text(pair: Any) -> str | None:
 
 
 _builds, _requests, _buildsets, _grants = schema.builds, schema.requests, schema.buildsets, schema.grants
+_ORIGIN_COLUMNS = (
+    *(_buildsets.c[name] for name in ("scheduler", "reason", "submitted", "source")),
+    _grants.c.label,
+    _grants.c.verb,
+)
 
 
 def _number(*, of_builder: bool) -> ColumnElement[int]:
@@ -163,9 +168,7 @@ def _with_origins() -> Select[tuple[Any, ...]]:
     return (
         select(
             *(_builds.c[each.name] for each in fields(Build)),
-            *(_buildsets.c[name] for name in ("scheduler", "reason", "submitted", "source")),
-            _grants.c.label,
-            _grants.c.verb,
+            *_ORIGIN_COLUMNS,
         )
         .join_from(_builds, _requests, _requests.c.id == _builds.c.request)
         .join(_buildsets, _buildsets.c.id == _requests.c.buildset)
@@ -216,10 +219,12 @@ def _passes(builds: FromClause) -> Iterable[ColumnElement[bool]]:
     yield or_(bindparam("properties").is_(None), ~select(wanted.c.key).where(~has_it).correlate(builds).exists())
 
 
+def _origin(scheduler: str, reason: str, at: float, source: str, label: str | None, verb: str | None) -> BuildOrigin:
+    return BuildOrigin(scheduler, reason, at, from_json(source), holder_name(label) if label else verb)
+
+
 def _entry(*row: Any) -> HistoryEntry:
-    *build, scheduler, reason, at, source, label, verb = row
-    who = holder_name(label) if label else verb
-    return HistoryEntry(from_row(*build), BuildOrigin(scheduler, reason, at, json.loads(source), who))
+    return HistoryEntry(from_row(*row[: -len(_ORIGIN_COLUMNS)]), _origin(*row[-len(_ORIGIN_COLUMNS) :]))
 
 
 _OF_ALL = Query(_page(of_builder=False), _entry)
@@ -231,6 +236,13 @@ _FIRST_NUMBER = Query(
     .order_by(_builds.c.number)
     .limit(1),
     int,
+)
+_ORIGIN = Query(
+    select(*_ORIGIN_COLUMNS)
+    .join_from(_requests, _buildsets, _buildsets.c.id == _requests.c.buildset)
+    .outerjoin(_grants, _grants.c.id == _buildsets.c.by_grant)
+    .where(_requests.c.id == bindparam("request")),
+    _origin,
 )
 _NEWEST_OF_EACH = Query(_newest_of_each(), _entry)
 _NEXT_OF_ALL = Query(_next_older(of_builder=False), lambda number, started: (number, started))
@@ -268,6 +280,14 @@ def _examined(wanted: Filter) -> int:
         # Retention may have left one in ten thousand.
         return _NO_BOUND
     return LOOKED_INTO if wanted.branch is not None or wanted.properties else LOOKED_AT
+
+
+def origin_of(connection: Connection, build: Build) -> BuildOrigin:
+    """
+    The submission that led to *build*, which is there.
+    """
+    (origin,) = _ORIGIN.all(connection, request=build.request)
+    return origin
 
 
 def newest_of_each(connection: Connection, builders: Sequence[str]) -> list[HistoryEntry]:

@@ -4,7 +4,6 @@ Journals: the recorded effects of builds, by which a replay decides (invariant I
 An entry is written once, before its effect, and completed once, after it.  Neither part ever changes.
 """
 
-import json
 from typing import Any
 
 from attrs import frozen
@@ -14,6 +13,7 @@ from .. import schema
 from ..statements import (
     Query,
     Statement,
+    from_json,
     inserting,
     selecting,
     to_json,
@@ -49,8 +49,8 @@ class JournalRow:
 
 def _entry(*row: Any) -> JournalRow:
     build, step, ordinal, kind, fingerprint, intent, begun, outcome, ended = row
-    came_of_it = None if outcome is None else json.loads(outcome)
-    return JournalRow(build, step, ordinal, kind, fingerprint, json.loads(intent), begun, came_of_it, ended)
+    came_of_it = None if outcome is None else from_json(outcome)
+    return JournalRow(build, step, ordinal, kind, fingerprint, from_json(intent), begun, came_of_it, ended)
 
 
 _BEGIN = Statement(inserting(_journal, "build", "step", "ordinal", "kind", "fingerprint", "intent", "begun"))

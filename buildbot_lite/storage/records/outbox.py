@@ -9,7 +9,6 @@ The outbox: messages to the world outside that are still to be sent, recorded in
      '───────┘
 """
 
-import json
 from collections.abc import Collection
 from typing import Any
 
@@ -17,7 +16,7 @@ from attrs import frozen
 from sqlalchemy import Connection, bindparam, delete, exists, func, or_, select, update
 
 from .. import schema
-from ..statements import Query, Statement, inserting, selecting, to_json
+from ..statements import Query, Statement, from_json, inserting, selecting, to_json
 
 ADDED = "message.added"
 """The kind of an event that says that a message was added which does not follow from an event of its reporter."""
@@ -62,7 +61,7 @@ class Unsent:
 
 def _message(*row: Any) -> OutboxMessage:
     id, reporter, key, subject, body, *rest = row
-    return OutboxMessage(id, reporter, key, subject, json.loads(body), *rest)
+    return OutboxMessage(id, reporter, key, subject, from_json(body), *rest)
 
 
 _KNOWN = Statement(

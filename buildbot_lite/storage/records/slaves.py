@@ -2,7 +2,6 @@
 Slaves: the facts of their last hello, and whether an admin paused them.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from .. import schema
 from ..statements import (
     Query,
     Statement,
+    from_json,
     inserting,
     selecting,
     to_json,
@@ -41,7 +41,7 @@ class Slave:
 
 def _slave(*row: Any) -> Slave:
     name, home, boot, incarnation, version, platform, attached, lost, paused = row
-    return Slave(name, home, boot, incarnation, version, json.loads(platform), attached, lost, paused)
+    return Slave(name, home, boot, incarnation, version, from_json(platform), attached, lost, paused)
 
 
 _GET = Query(selecting(_slaves, Slave).where(_slaves.c.name == bindparam("name")), _slave)

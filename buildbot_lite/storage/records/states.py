@@ -4,22 +4,21 @@ States: what outlives a restart of the master and belongs to one object of the c
 Owners are named by their kind and name, "scheduler:nightly", so that an object keeps its state over a reconfiguration.
 """
 
-import json
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from .. import schema
-from ..statements import Query, Statement, inserting, to_json
+from ..statements import Query, Statement, from_json, inserting, to_json
 
 _states = schema.states
 
-_GET = Query(select(_states.c.value).where(_states.c.owner == bindparam("owner")), json.loads)
+_GET = Query(select(_states.c.value).where(_states.c.owner == bindparam("owner")), from_json)
 _WITH_PREFIX = Query(
     select(_states.c.owner, _states.c.value).where(
         _states.c.owner >= bindparam("first"), _states.c.owner < bindparam("beyond")
     ),
-    lambda owner, value: (owner, json.loads(value)),
+    lambda owner, value: (owner, from_json(value)),
 )
 _ADD = Statement(inserting(_states, "owner", "value", "updated"))
 _SET = Statement(

@@ -151,15 +151,22 @@ class Live:
         """
         return is_private(await self.answer(_WWW))
 
+    def fresh(self, question: str, fresh: float = FRESH) -> Document | None:
+        """
+        The last answer to *question*, if it is less than *fresh* seconds old: then there is nothing to wait for.
+        """
+        kept = self._kept.get(question)
+        return kept.document if kept is not None and self.clock() - kept.at < fresh else None
+
     async def answer(self, question: str, fresh: float = FRESH) -> Document:
         """
         The master's answer to *question*, at most *fresh* seconds old, or the last one while it is away; an empty
         document if there is none.  An answer that still holds may be up to `HOLDS` seconds old.
         """
+        if (known := self.fresh(question, fresh)) is not None:
+            return known
         kept = self._kept.setdefault(question, _LastAnswer())
         age = self.clock() - kept.at
-        if kept.document is not None and age < fresh:
-            return kept.document
         if self.clock() - kept.failed < min(fresh, FRESH):
             return kept.document or {}
         still_holds = kept.document if fresh and age < HOLDS and kept.version == self.version else None

@@ -200,10 +200,13 @@ class KeptReplies:
         """
         Wait until it is the turn of *occupant*: None; or until somebody else makes the answer *key*: the end of that.
         """
+        turn = self._turns.begin(occupant)
+        if turn.called:
+            await turn
+            return None
         if (wanted := self._wanted.get(key)) is None:
             wanted = self._wanted[key] = OneShot(unawaited=lambda: self._wanted.pop(key, None))
         begun = wanted.wait()
-        turn = self._turns.begin(occupant)
         either: list[Deferred[Any]] = [turn, begun]
         try:
             made: OneShot[_Made] | None
