@@ -10,6 +10,13 @@ Sends the streams of one command to the master, and finally its outcome.
     all acknowledged, outcome known ──finished──► ()     forget the command
                                               └─► names  send those again, as their next generation
 
+What a sender does now::
+
+    waiting ──streams_changed──► sending ──streams_changed──► again
+       ▲ ▲                        │ ▲                          │
+       │ └──── all is sent ───────┘ └───── look once more ─────┘
+       └─ after a while ─ pausing ◄── LATER or an error, in any of these        any ──stop──► stopped
+
 A sender belongs to one link.  When the link is lost, the sender is stopped, and the next link gets a new one, which
 begins at the lengths that the master has; so no sender gets answers from another link.  The answer to an append is the
 length that the master has.  It alone determines where to continue, whether the chunk was new, was there already, or
@@ -17,6 +24,7 @@ came after a gap.
 """
 
 from collections.abc import Iterable, Mapping
+from enum import Enum, auto
 from typing import Protocol
 
 from attrs import define
@@ -103,6 +111,21 @@ class _Mirror:
     rewinds: int = 0
 
 
+class _Activity(Enum):
+    """
+    What a sender does now.
+    """
+
+    WAITING = auto()  # for the source to grow, or for answers
+    SENDING = auto()
+    AGAIN = auto()  # sending, and the source may have changed since it was looked at
+    PAUSING = auto()  # because the master cannot take more now
+    STOPPED = auto()  # for good
+
+
+_BUSY = frozenset({_Activity.SENDING, _Activity.AGAIN})
+
+
 class StreamSender:
     """
     Sends *source* to *command*, the master's end.  *have*: what the master has already, length in bytes by stream.
@@ -127,12 +150,10 @@ class StreamSender:
         self._clock = clock
         self._mirrors = {stream: _Mirror(acked=length, sent=length) for stream, length in have.items()}
         self._wait = SHORTEST_WAIT
-        self._pause: Deferred[None] | None = None
+        self._activity = _Activity.WAITING
+        self._pause: Deferred[None] = succeed(None)
         self._mirrored: Deferred[None] | None = None
         self._task: Deferred[None] = succeed(None)
-        self._stopped = False
-        self._sending = False
-        self._more = False
 
     def start(self) -> Deferred[None]:
         """
@@ -145,28 +166,34 @@ class StreamSender:
         """
         Stop sending, because the link is lost or the command was disowned.
         """
-        self._stopped = True
+        self._activity = _Activity.STOPPED
         self._flow_control.stop_waiting(self.streams_changed)
-        if self._pause is not None:
-            self._pause.cancel()
+        self._pause.cancel()
         self._task.cancel()
 
     def streams_changed(self) -> None:
         """
         Send what is new, because the source may have grown or ended.
         """
-        # An answer may come during the call and call this again.  A loop, as recursion would take a stack frame for
-        # each chunk of a log.
-        self._more = True
-        if self._sending:
-            return
-        self._sending = True
-        try:
-            while self._more and not self._stopped and self._pause is None:
-                self._more = False
-                self._send_available()
-        finally:
-            self._sending = False
+        if self._activity in _BUSY:
+            # An answer came during the call.  The loop below goes on, as recursion would take a stack frame for each
+            # chunk of a log.
+            self._activity = _Activity.AGAIN
+        elif self._activity is _Activity.WAITING:
+            try:
+                while self._look_and_send() is _Activity.AGAIN:
+                    pass
+            finally:
+                if self._activity in _BUSY:
+                    self._activity = _Activity.WAITING
+
+    def _look_and_send(self) -> _Activity:
+        """
+        Send what is available now; return what came of it, after which there may be more.
+        """
+        self._activity = _Activity.SENDING
+        self._send_available()
+        return self._activity
 
     async def _run(self) -> None:
         while True:
@@ -207,7 +234,7 @@ class StreamSender:
             offset = mirror.sent
             data = self._source.read(stream, offset, size)
             if not data:
-                self._more = True  # the source has changed
+                self.streams_changed()  # the source has
                 return False
             mirror.sent += len(data)
             mirror.in_flight += 1
@@ -215,7 +242,7 @@ class StreamSender:
             answer = shielded(self._command.append(stream, offset, data))
             answering = self._answered(answer, mirror, offset + len(data), chunk)
             background(answering, self._log, f"sending {self._id} to the master")
-            if self._stopped or self._pause is not None:
+            if self._activity not in _BUSY:
                 return False  # the answer came during the call, and was LATER or an error
         return True
 
@@ -253,7 +280,8 @@ class StreamSender:
         mirror.rewinds += 1
 
     def _pause_sending(self) -> None:
-        if not self._stopped and self._pause is None:
+        if self._activity not in (_Activity.PAUSING, _Activity.STOPPED):
+            self._activity = _Activity.PAUSING
             self._pause = self._after_a_while()
             background(self._resumed(self._pause), self._log, "waiting")
 
@@ -262,7 +290,7 @@ class StreamSender:
             await pause
         except CancelledError:
             return  # stopped
-        self._pause = None
+        self._activity = _Activity.WAITING
         self.streams_changed()
 
     def _after_a_while(self) -> Deferred[None]:

@@ -3,10 +3,11 @@ The stream sender: every byte arrives once, whatever the link and the master do.
 """
 
 import hashlib
+from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -310,6 +311,31 @@ class StreamSenderTests(SynchronousTestCase):
         self.sender.stop()
         self.failureResultOf(over)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_stopped_in_the_midst(self) -> None:
+        """
+        A sender that is stopped while it looks at its source, or by a call of the master, sends nothing more.
+        """
+        self.source.streams = {"stdio": b"x" * (1 << 20), "stderr": b"y"}
+        for culprit, name, answer in ((self.source, "read", b""), (self.command, "append", Deferred[int]())):
+            calls: list[object] = []
+
+            def stop(*args: object, calls: list[object] = calls, answer: object = answer) -> object:
+                calls.append(args)
+                self.sender.stop()
+                return answer
+
+            with mock.patch.object(culprit, name, stop):
+                self.source.streams["stdio"] += b"x"
+                self.flow_control = FlowControl(self.clock)
+                with mock.patch.object(FakeSource, "lengths", lambda source: {}):
+                    over = self.start()
+                self.sender.streams_changed()
+                self.failureResultOf(over, CancelledError)
+                self.sender.streams_changed()
+                self.clock.advance(60)
+            self.assertEqual(len(calls), 1, name)
+            self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_shared_line(self) -> None:
         """
