@@ -233,6 +233,21 @@ class GivingWayTests(RepositoryCase):
         self.harness.settle()
         self.assertIn("of job 1, which failed and has a build that is kept", self.job(2).reason)
 
+    def test_version_not_recorded(self) -> None:
+        """
+        Promise 9.5: results of a failed job give way also where only their job.log says whose they are, because the
+        master was killed before it had recorded the version that the job made.
+        """
+
+        def forget_version(connection: Connection) -> None:
+            connection.exec_driver_sql("UPDATE package_jobs SET built_version = NULL WHERE id = 1")
+
+        self.successResultOf(self.farm.records.write(forget_version))
+        self.submit()
+        self.harness.settle()
+        self.assertEqual((self.job(2).state, self.job(2).reason), (JobState.FINISHED, ""))
+        self.assertEqual(self.stored(), {b"other"})
+
     def test_forgotten(self) -> None:
         """
         Promise 9.5: results of a job of which there is no record stay.

@@ -32,7 +32,7 @@ from buildbot_lite.model.outcome import Ending, Outcome
 from buildbot_lite.model.spec import Run, fingerprint
 from buildbot_lite.slave import keeper_client
 from buildbot_lite.slave.keeper_client import KeeperClient
-from buildbot_lite.slave.keeper_connection import KeeperDialer
+from buildbot_lite.slave.keeper_connection import KeeperConnection, KeeperDialer
 from buildbot_lite.slave.keeper_messages import Holding
 
 from ..keeper.keeper_harness import wait_until
@@ -249,13 +249,23 @@ class KeeperClientTests(TestCase):
     async def test_stop_of_a_keeper_that_hangs(self) -> None:
         """
         A client waits for the end of a keeper that it stops for a bounded time, and says so, attached to it or not.
+        Then it closes its connection.
         """
         client = await self.hung()
+        closed: list[KeeperConnection] = []
+        close = KeeperConnection.close
+
+        def note_and_close(connection: KeeperConnection) -> None:
+            closed.append(connection)
+            close(connection)
+
+        self.patch(KeeperConnection, "close", note_and_close)
         events: list[LogEvent] = []
         observer: Any = events.append
         self.patch(KeeperClient, "log", Logger(observer=observer))
         for stopped in (client, self.client()):
             await stopped.stop()
+        self.assertEqual(len(closed), 2)
         self.assertEqual([each["log_level"] for each in events], [LogLevel.error] * 2)
         slave = os.path.dirname(client.directory)
         self.assertTrue(formatEvent(events[0]).endswith(f": buildbot-lite stop --kill {slave}"), slave)
