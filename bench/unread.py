@@ -28,6 +28,9 @@ SILENT = 20
 WINDOW = 2048
 """Bytes of a client's buffer: the system keeps little of what is not read."""
 SETTLED = 2.0
+ENDS_LATE = "long_at_once"
+"""Of these, all heads are sent but for their end, and then all ends: all requests are there at one moment."""
+END = b"\r\n"
 LARGE = {"large_hooks": 4 << 20, "large_forms": 2_400_000}
 """Bytes of the body of one of these."""
 AT_ONCE = "at_once"
@@ -75,6 +78,9 @@ KINDS = {
     "one_large": lambda n, paths: _get("api/v1/farm"),
     "large": lambda n, paths: _get("api/v1/farm?" + "&" * n),
     "long": lambda n, paths: _get(f"api/v1/farm?{n}{'a' * 7000}"),
+    ENDS_LATE: lambda n, paths: _get(f"api/v1/farm?{n}{'b' * 7000}"),
+    "fields": lambda n, paths: _get(f"api/v1/farm?{'&'.join(f'{n + each:x}' for each in range(100_000, 101_160))}"),
+    "segments": lambda n, paths: _get(f"api/v1/builds/{'/'.join(f'{n + each:x}' for each in range(4096, 5500))}"),
     "closing": lambda n, paths: _get("api/v1/farm?" + "&" * n, "Connection: close"),
     "pages": lambda n, paths: _get(f"builds?before={paths['builds'] - 10 * n}", GZIP),
     "lines": lambda n, paths: _get(f"{paths['logs'][0]}?before={paths['length'] - 1000 * n}"),
@@ -106,7 +112,7 @@ def main(kind, address, count, paths):
     where, paths = urlsplit(address), json.loads(paths)
     kinds = list(KINDS) if kind == AT_ONCE else [kind]
     found, looking, unsent = [], select.poll(), {}
-    filler = memoryview(b"b" * max(LARGE.values()))
+    filler, late = memoryview(b"b" * max(LARGE.values())), []
     for number in range(int(count)):
         found.append(socket.socket())
         found[-1].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WINDOW)
@@ -117,8 +123,13 @@ def main(kind, address, count, paths):
             found[-1].setblocking(False)
             each = kinds[number % len(kinds)]
             unsent[found[-1]] = [memoryview(KINDS[each](number, paths)), filler[: LARGE.get(each, 0)]]
+            if each == ENDS_LATE:
+                unsent[found[-1]] = [unsent[found[-1]][0][: -len(END)]]
+                late.append(found[-1])
             _send(unsent)
         looking.register(found[-1], select.POLLIN)
+    for each in late:
+        unsent.setdefault(each, []).append(memoryview(END))
     until = time.monotonic() + (SILENT if kind in GET_NOTHING else PATIENCE)
     while time.monotonic() < until and len(looking.poll(0)) < len(found):
         _send(unsent)

@@ -24,8 +24,8 @@ from ...wire.limits.limited_log import LimitedLog
 from .body_room import BodyRoom
 from .byte_budget import ByteBudget
 
-MOST_IN_ALL = 10 << 20
-"""Bytes of all rooms together."""
+MOST_IN_ALL = 8 << 20
+"""Bytes of all rooms together: enough for a thousand clients that read slowly, each with a full buffer of 4 KiB."""
 LARGEST_FORM = 64 << 10
 """Bytes of a body in memory: all of a form or an object of the API, and the beginning of what may be larger."""
 LARGEST_FORCED = 3 * LARGEST_TEXT + LARGEST_FORM
@@ -50,7 +50,7 @@ class Rooms:
         self.forms = self._room(16)
         self.hooks = self._room(16)
         self.unread = self._room(4)
-        self.answers = self.budget.share(most // 8)
+        self.answers = self.budget.share(most * 5 // 32)
         self.packing = self.budget.share(most // 16)
         self.large_hooks = BodyRoom.of(MOST_OF_LARGE_HOOKS)
         self.large_forms = BodyRoom.of(MOST_OF_LARGE_FORMS, one_each=True)
