@@ -24,6 +24,8 @@ FURLFILE = "buildbot_lite.furlfile"
 """The key in a click context's *meta* of the value of --furlfile."""
 MASTER_PACKAGES = frozenset({"sqlalchemy", "alembic", "rich", "backports", "jinja2"})
 """Packages that only ``pip install 'buildbot-lite[master]'`` installs."""
+FILE = click.Path(readable=False)
+"""The name of a file, which shells complete.  Whether it is there, and can be read, the command itself says."""
 
 
 class Subcommand(click.Command):

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import click
 
-from ..command_line.groups import Commands, directory_argument, need_master_packages, not_empty
+from ..command_line.groups import FILE, Commands, directory_argument, need_master_packages, not_empty
 from ..output.printing import note, tell
 from ..processes import need_a_master
 
@@ -18,7 +18,7 @@ MOST_NAMED = 20
 
 
 @commands.command(short_help="Back up the farm, while its master runs.")
-@click.argument("file", callback=not_empty)
+@click.argument("file", type=FILE, callback=not_empty)
 @directory_argument
 @click.option("--logs", is_flag=True, help="Also the logs of all other builds.")
 @click.option("--artifacts", is_flag=True, help="Also the artifacts of all other builds.")
@@ -43,10 +43,11 @@ def backup(file: str, directory: str, logs: bool, artifacts: bool, overwrite: bo
 
 
 @commands.command(short_help="Make a master's directory from a backup.")
-@click.argument("file", callback=not_empty)
+@click.argument("file", type=FILE, callback=not_empty)
 @click.argument("directory", metavar="DIR", callback=not_empty)
 @click.option(
     "--revocations",
+    type=FILE,
     metavar="FILE",
     help="The former master's private/revocations.log, if it is not where it was.",
 )

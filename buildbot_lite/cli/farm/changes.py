@@ -12,7 +12,7 @@ from ...errors import FileError
 from ..asking.arguments import newest_options, property_option
 from ..asking.connection import MasterLink
 from ..asking.farm_command import FarmClient, FarmCommand
-from ..command_line.groups import Commands
+from ..command_line.groups import FILE, Commands
 from ..command_line.quantities import WHEN
 from ..output.printing import json_option, note, show, tell
 
@@ -28,7 +28,7 @@ _LARGEST_FILE = 1 << 20
 @click.option("-W", "--who", "--author", "who", required=True, metavar="NAME", help="The author.")
 @click.option("-b", "--branch", metavar="NAME", help="The branch.")
 @click.option("-r", "--revision", metavar="NAME", help="The revision.")
-@click.option("--revision_file", metavar="FILE", help="A file with the revision.")
+@click.option("--revision_file", type=FILE, metavar="FILE", help="A file with the revision.")
 @click.option("-R", "--repository", metavar="URL", help="The repository.")
 @click.option("-P", "--project", metavar="NAME", help="The project.")
 @click.option("--codebase", metavar="NAME", help="The codebase.")

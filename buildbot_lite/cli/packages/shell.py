@@ -44,7 +44,7 @@ class ShellInRootCommand(JobCommand):
     "--slave",
     "directory",
     metavar="SLAVEDIR",
-    type=click.Path(path_type=Path),
+    type=click.Path(readable=False, path_type=Path),
     help="The directory of the slave, on its own machine.  JOB and ARCH are then BUILDER/NUMBER of the build.",
 )
 def shell(farm: FarmClient, job: str, arch: str, command: tuple[str, ...], directory: Path | None) -> int:
