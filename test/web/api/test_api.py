@@ -84,6 +84,15 @@ class EndpointTests(ApiCase):
             self.assertEqual((each["position"], each["why"]["kind"]), (None, "unknown"))
             self.assertIn("does not answer", each["why"]["sentence"])
 
+    def test_builder_before_any_answer(self) -> None:
+        """
+        While nobody knows which builders are configured, a list of one that has nothing yet is empty, and not refused.
+        """
+        self.master.away = True
+        self.live.know("www", {"private": False})
+        for path in ("builds", "queue"):
+            self.assertEqual(self.call(f"/{path}?builder=new")[path], [])
+
     def test_unknown_builder(self) -> None:
         """
         A list of the builds or requests of a builder that nobody knows is refused, and names the nearest; of one that
