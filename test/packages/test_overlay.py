@@ -724,6 +724,17 @@ class OverlayProgramTests(SynchronousTestCase):
         self.assertEqual(set(marked(self.work)), {"builder/build-3"})
         self.assertFalse(session.exists())
 
+    def test_left_link(self) -> None:
+        """
+        Promise 9.4: of what a build has left, a link is removed, wherever it leads; it keeps no later build from
+        beginning.
+        """
+        self.assertEqual(self.run_words(self.root().claim()), (0, ""))
+        for leads_to in ("/proc", "/", "nowhere"):
+            (self.directory / FILES).symlink_to(leads_to)
+            self.assertEqual(self.run_words(self.root().claim()), (0, ""))
+            self.assertEqual(os.listdir(self.directory), [])
+
     def test_left_again(self) -> None:
         """
         Promise 9.4: after a removal that was interrupted, the rest is found again; one directory that cannot be removed

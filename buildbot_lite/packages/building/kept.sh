@@ -52,8 +52,9 @@ erase() {
     done
 }
 
-# Print what is mounted at DIRECTORY or below.
+# Print what is mounted at DIRECTORY or below; nothing for a link, of which only the link is removed.
 mounted_in() { # DIRECTORY
+    [ ! -L "$1" ] || return 0
     at=$(readlink -m -- "$1")/ awk '
         { gsub(/\\040/, " ", $5) }
         index($5 "/", ENVIRON["at"]) == 1 { print $5; exit }
