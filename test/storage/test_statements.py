@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -14,7 +15,7 @@ from buildbot_lite.model.results import Result
 from buildbot_lite.packages.records import job_lists, job_records, job_rows
 from buildbot_lite.storage import records, schema
 from buildbot_lite.storage.records import builds, steps
-from buildbot_lite.storage.statements import Statement
+from buildbot_lite.storage.statements import Statement, from_json, to_json
 
 from .farm_case import FarmCase
 
@@ -135,6 +136,17 @@ class StatementTests(FarmCase):
 
         self.assertEqual((step.result, step.summary), (Result.SUCCESS, "a?b"))
         self.assertEqual(len(self.do(lambda c: builds.newest(c, "odd\udcff"))), 1)
+
+    def test_damaged_column(self) -> None:
+        """
+        What a document in a column was is read, and nothing else: neither a part of it nor more than it.
+        """
+        documents: tuple[Any, ...] = ({"a": [1, None, "ä\n"]}, [], "", 0, None)
+        for document in documents:
+            text = to_json(document)
+            self.assertEqual(from_json(text), document)
+            for damaged in (text + " x", text + "}", f'["a", {text}'):
+                self.assertRaises(ValueError, from_json, damaged)
 
     def test_missing_parameter(self) -> None:
         """
