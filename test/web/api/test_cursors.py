@@ -123,6 +123,7 @@ class Builds(RuleBasedStateMachine):
         self.numbers: dict[str, int] = {"a": 0, "b": 0}
         self.readers: list[Reader] = []
         case.new_database()
+        case.show("builders", [{"builder": each} for each in "ab"])
 
     @initialize(count=st.integers(0, 6))
     def some(self, count: int) -> None:
